@@ -1,0 +1,81 @@
+"""A card for each method: listed before torch is installed, so a card names its class as text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from barl.errors import SettingsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodCard:
+    """What someone needs to know to choose a method."""
+
+    name: str
+    """What ``barl train --method`` takes."""
+
+    title: str
+    """What a person reads in a list."""
+
+    sentence: str
+    """What it does, for a clinician."""
+
+    when_to_choose: str
+    """The situation it is meant for."""
+
+    cost: float
+    """Network passes of one training step, as a multiple of ``supervised``; forward counts 1, backward 2."""
+
+    reference: str
+    """The paper, and how close this implementation is to it."""
+
+    module: str
+    """Where the class is, as ``package.module:Class``."""
+
+
+CARDS: tuple[MethodCard, ...] = (
+    MethodCard(
+        name="supervised",
+        title="Supervised",
+        sentence="Learns from the annotated volumes alone, with one network.",
+        when_to_choose="Many volumes are annotated, or as the yardstick for the other methods.",
+        cost=1.0,
+        reference="V-Net (Milletari et al. 2016, https://arxiv.org/abs/1606.04797) with Dice and cross-entropy.",
+        module="barl.methods.supervised:Supervised",
+    ),
+    MethodCard(
+        name="mean_teacher",
+        title="Mean teacher",
+        sentence="Also learns from volumes nobody annotated, by agreeing with a slowly changing copy of itself.",
+        when_to_choose="Few volumes are annotated and memory or time is too short for two networks.",
+        cost=2.3,
+        reference="Tarvainen and Valpola 2017, https://arxiv.org/abs/1703.01780.",
+        module="barl.methods.mean_teacher:MeanTeacher",
+    ),
+    MethodCard(
+        name="barl",
+        title="BARL",
+        sentence="Two different networks learn from the few labels and correct each other on volumes nobody annotated.",
+        when_to_choose="Two to five volumes are annotated, many are not, and you want to be shown where to look again.",
+        cost=6.0,
+        reference=(
+            "Gao, Wang and Yu 2025, https://arxiv.org/abs/2510.16863: reconstructed from the abstract; "
+            "two branches, deep supervision and Dual-Path Regularization so far."
+        ),
+        module="barl.methods.barl:Barl",
+    ),
+)
+"""All methods there are, simplest first."""
+
+
+def card(name: str) -> MethodCard:
+    """The card of one method.
+
+    Raises:
+        SettingsError: there is no such method.
+    """
+    for candidate in CARDS:
+        if candidate.name == name:
+            return candidate
+    allowed = ", ".join(repr(candidate.name) for candidate in CARDS)
+    raise SettingsError(f"method must be one of ({allowed}), got {name!r}. `barl methods` tells when to choose which.")

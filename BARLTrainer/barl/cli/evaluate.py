@@ -1,0 +1,101 @@
+"""``barl evaluate``: how close predictions are to references, per class and case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from barl.cli.output import JsonFlag, Output, table
+from barl.cli.progress import reporting
+from barl.errors import InputError
+
+if TYPE_CHECKING:
+    from barl.cli.pairs import Matched
+    from barl.evaluation.report import CaseScores, ClassSummary
+
+_SHOWN = {"dice": "Dice", "jaccard": "Jaccard", "hd95_mm": "95HD mm", "assd_mm": "ASSD mm"}
+_SHOWN_VOXELS = {"hd95_voxels": "95HD voxels", "assd_voxels": "ASSD voxels"}
+_UNDEFINED = "-"
+_SOME_FAILED = 2
+
+
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="A segmentation, or a folder of them (also a round).")],
+    references: Annotated[Path, typer.Argument(help="A label file, a folder of them, or a cohort.")],
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write every number to this file, too.")] = None,
+    labels: Annotated[str, typer.Option(help="Values and names, e.g. '1=jaw,2=teeth'; else from the files.")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Score predictions: Dice, Jaccard and surface distances in mm and voxels. Undefined is never zero."""
+    from barl.cli.pairs import match
+    from barl.evaluation.report import summary, write_csv
+
+    out = Output(as_json)
+    matched = match(predictions, references, labels)
+    rows, failed = _score(matched, out)
+    if not rows:
+        raise InputError("\n".join(failure["message"] for failure in failed))
+    if csv is not None:
+        write_csv(csv, rows)
+    summaries = summary(rows)
+    record = {"cases": rows, "summary": summaries, "failed": failed, "unmatched": matched.unmatched, "csv": csv}
+    lines = [f"[red]Not scored:[/] {escape(failure['message'])}" for failure in failed]
+    lines += [f"[yellow]No reference for[/] {escape(str(path))}" for path in matched.unmatched]
+    out.result(record, _case_table(rows), _summary_table(summaries), *lines)
+    if failed:
+        raise typer.Exit(_SOME_FAILED)
+
+
+def _score(matched: Matched, out: Output) -> tuple[list[CaseScores], list[dict[str, str]]]:
+    """Every case that can be compared; one that cannot does not keep the others out."""
+    from barl.cli.pairs import load
+    from barl.evaluation.metrics import score_case
+    from barl.evaluation.report import CaseScores
+
+    rows: list[CaseScores] = []
+    failed: list[dict[str, str]] = []
+    with reporting(out) as report:
+        for index, pair in enumerate(matched.pairs):
+            report(index / len(matched.pairs), pair.case)
+            try:
+                prediction, reference = load(pair, matched)
+            except InputError as error:
+                failed.append({"case": pair.case, "type": type(error).__name__, "message": str(error)})
+                continue
+            spacing = prediction.geometry.spacing_dhw_mm
+            scores = score_case(prediction.array, reference, table=matched.table, spacing_dhw_mm=spacing)
+            rows.append(CaseScores(case_id=pair.case, scores=scores))
+    return rows, failed
+
+
+def _case_table(rows: list[CaseScores]) -> Table:
+    shown = table("Cases", "case", "class", *(_SHOWN | _SHOWN_VOXELS).values(), "ml", "reference ml", "note")
+    for row in rows:
+        for score in row.scores:
+            numbers = [_number(getattr(score, name)) for name in _SHOWN | _SHOWN_VOXELS]
+            volumes = (_number(score.prediction_ml), _number(score.reference_ml))
+            shown.add_row(escape(row.case_id), escape(score.name), *numbers, *volumes, score.note)
+    return shown
+
+
+def _summary_table(summaries: list[ClassSummary]) -> Table:
+    shown = table(
+        "Mean ± standard deviation (cases where it is undefined)", "class", *(_SHOWN | _SHOWN_VOXELS).values()
+    )
+    for one in summaries:
+        cells = []
+        for name in _SHOWN | _SHOWN_VOXELS:
+            statistic = one.metrics[name]
+            spread = f" ± {statistic.std:.3f}" if statistic.std is not None else ""
+            missing = f" ({statistic.undefined})" if statistic.undefined else ""
+            cells.append(f"{_number(statistic.mean)}{spread}{missing}")
+        shown.add_row(escape(one.name), *cells)
+    return shown
+
+
+def _number(value: float | None) -> str:
+    return _UNDEFINED if value is None else f"{value:.3f}"

@@ -1,0 +1,65 @@
+"""Image files named on the command line: found and looked at before anything is changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from barl.cohort.layout import case_id_from
+from barl.errors import CohortError, ImageError
+from barl.imaging.volumes import find_volumes, read_geometry
+
+UNCERTAINTY_SUFFIX = ".uncertainty.nrrd"
+
+
+def found_images(paths: Sequence[Path]) -> list[Path]:
+    """Files as they are; of folders every volume below.
+
+    Raises:
+        ImageError: a path does not exist, or a folder holds no volume.
+    """
+    images: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise ImageError(f"{path} does not exist: check the path.")
+        found = _images_in(path) if path.is_dir() else [path]
+        if not found:
+            raise ImageError(f"{path} holds no volume that can be read (NIfTI, NRRD, MHA or a DICOM series).")
+        images += found
+    return images
+
+
+def _images_in(folder: Path) -> list[Path]:
+    """Every volume of a folder but the uncertainty maps that predictions leave there."""
+    return [path for path in find_volumes(folder) if not path.name.lower().endswith(UNCERTAINTY_SUFFIX)]
+
+
+def checked_images(images: Sequence[Path], *, taken: Iterable[str]) -> list[Path]:
+    """The same images, once all their headers were read and their ids found free.
+
+    Raises:
+        ImageError: files that cannot be used, each with its reason.
+        CohortError: two images would get one id.
+    """
+    _refuse_one_name_for_two(images, {name.casefold() for name in taken})
+    problems = []
+    for image in images:
+        try:
+            read_geometry(image)
+        except ImageError as error:
+            problems.append(str(error))
+    if problems:
+        raise ImageError("Nothing was added, for these images cannot be used:\n" + "\n".join(problems))
+    return list(images)
+
+
+def _refuse_one_name_for_two(images: Sequence[Path], taken: set[str]) -> None:
+    # Ids that differ only in capitals would share a folder on Windows and macOS.
+    counts = Counter(case_id_from(image).casefold() for image in images)
+    twice = sorted(name for name, count in counts.items() if count > 1 or name in taken)
+    if twice:
+        raise CohortError(
+            f"Nothing was added, for a case's id comes from its file's name and these would be there twice: "
+            f"{', '.join(twice)}. Rename the files, or leave out those that are already in the cohort."
+        )

@@ -1,0 +1,138 @@
+"""Predictions and the references they are compared with: found, read, and put on one grid or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from barl.cli.labels import labels_from_file, parse_labels
+from barl.cli.matching import label_files, names_of
+from barl.cohort import AnnotationVersion, Cohort, Label, LabelTable
+from barl.errors import InputError, LabelError
+from barl.imaging.annotations import load_annotation
+from barl.imaging.segmentations import LabelMap, Labels, read_labels
+from barl.imaging.volumes import read_geometry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """One case: its prediction, and either a label file or a cohort's annotation."""
+
+    case: str
+    prediction: Path
+    reference: Path
+    annotation: AnnotationVersion | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matched:
+    """What there is to compare."""
+
+    pairs: tuple[Pair, ...]
+    table: LabelTable
+    cohort: Cohort | None
+    unmatched: tuple[Path, ...]
+    """Predictions without a reference."""
+
+
+def match(predictions: Path, references: Path, labels: str) -> Matched:
+    """Pair predictions and references by name, and find the label table.
+
+    Raises:
+        InputError: a path does not exist, or nothing belongs together.
+    """
+    found = _prediction_files(predictions)
+    if (references / "cohort.json").is_file():
+        cohort = Cohort.open(references)
+        pairs, table = _with_annotations(found, cohort), cohort.labels
+    elif references.is_file():
+        cohort = None
+        pairs = [Pair(case=_name(found[0]), prediction=found[0], reference=references)] if len(found) == 1 else []
+    else:
+        cohort = None
+        pairs = _with_files(found, label_files(references))
+    if not pairs:
+        raise InputError(
+            f"No prediction in {predictions} has a reference of the same name in {references}. Rename them."
+        )
+    if cohort is None:
+        table = parse_labels(labels) if labels else _table_of(pairs)
+    paired = {pair.prediction for pair in pairs}
+    unmatched = tuple(path for path in found if path not in paired)
+    return Matched(pairs=tuple(pairs), table=table, cohort=cohort, unmatched=unmatched)
+
+
+def load(pair: Pair, matched: Matched) -> tuple[LabelMap, Labels]:
+    """Prediction and reference of one case on one grid.
+
+    Raises:
+        LabelError: a file cannot be read, or the grids differ.
+    """
+    prediction = read_labels(pair.prediction, matched.table)
+    if matched.cohort is not None and pair.annotation is not None:
+        reference = load_annotation(matched.cohort, pair.annotation)
+        grid = read_geometry(matched.cohort.image_path(pair.case))
+    else:
+        label_map = read_labels(pair.reference, matched.table, unknown_value=255)
+        reference, grid = label_map.array, label_map.geometry
+    difference = prediction.geometry.difference_from(grid)
+    if difference:
+        raise LabelError(
+            f"Case {pair.case}: the prediction does not lie on the reference's grid ({difference}). "
+            "Resample the one onto the other, or leave the case out."
+        )
+    return prediction, reference
+
+
+def _prediction_files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise InputError(f"{path} does not exist: check the path.")
+    if path.is_file():
+        return [path]
+    inside_round = path / "predictions"
+    found = label_files(inside_round if (path / "job.json").is_file() and inside_round.is_dir() else path)
+    if not found:
+        raise InputError(f"{path} holds no segmentation: give a file, or a folder with label files.")
+    return found
+
+
+def _with_annotations(predictions: Iterable[Path], cohort: Cohort) -> list[Pair]:
+    by_name = {case.id.casefold(): case.id for case in cohort.cases}
+    pairs = []
+    for path in predictions:
+        case_id = next((by_name[name] for name in names_of(path) if name in by_name), None)
+        newest = cohort.annotation(case_id) if case_id else None
+        if case_id and newest:
+            pairs.append(Pair(case=case_id, prediction=path, reference=newest.path, annotation=newest))
+    return pairs
+
+
+def _with_files(predictions: Iterable[Path], references: Iterable[Path]) -> list[Pair]:
+    by_name = {name: path for path in references for name in reversed(names_of(path))}
+    pairs = []
+    for path in predictions:
+        reference = next((by_name[name] for name in names_of(path) if name in by_name), None)
+        if reference is not None:
+            pairs.append(Pair(case=_name(path), prediction=path, reference=reference))
+    return pairs
+
+
+def _name(path: Path) -> str:
+    return (
+        path.name.split(".")[0]
+        if path.name.count(".") <= 1
+        else path.name.removesuffix(".seg.nrrd").removesuffix(".nii.gz")
+    )
+
+
+def _table_of(pairs: Iterable[Pair]) -> LabelTable:
+    """Every label that occurs; names and colors from the first file that has them."""
+    labels: dict[int, Label] = {}
+    for pair in pairs:
+        for path in (pair.prediction, pair.reference):
+            named = path.name.lower().endswith(".seg.nrrd")
+            for label in labels_from_file(path).labels:
+                if label.value not in labels or (named and labels[label.value].name == f"Label {label.value}"):
+                    labels[label.value] = label
+    return LabelTable(tuple(labels[value] for value in sorted(labels)))

@@ -1,0 +1,42 @@
+"""``barl predict``: many files in one call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from barl.cli.choose import chosen_model
+from barl.cli.output import JsonFlag, Output, plain, table
+from barl.cli.progress import reporting
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model folder, a round, or a cohort for its newest model.")],
+    inputs: Annotated[list[Path], typer.Argument(help="Image files, DICOM folders, or folders with images.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the predictions go.")],
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Also those that are finished.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Segment volumes. Finished ones are skipped; one that fails does not keep the others from being done."""
+    from barl.cli.images import found_images
+
+    model_folder, images = chosen_model(model), found_images(inputs)
+    from barl.inference.batch import segment_files
+
+    out = Output(as_json)
+    with reporting(out) as report:
+        records = segment_files(model_folder, images, output, device=device, on_progress=report, overwrite=overwrite)
+    rows: list[dict[str, Any]] = [plain(record) for record in records]
+    failed = [row for row in rows if row["state"] == "failed"]
+    shown = table("Predictions", "case", "state", "message")
+    for row in rows:
+        state = f"[red]{row['state']}[/]" if row["state"] == "failed" else str(row["state"])
+        shown.add_row(escape(str(row["case"])), state, escape(str(row.get("message") or "")))
+    counts = f"{len(rows) - len(failed)} of {len(rows)} in {escape(str(output))}"
+    out.result({"output": output, "records": rows, "failed": len(failed)}, shown, counts)
+    if failed:
+        raise typer.Exit(1)

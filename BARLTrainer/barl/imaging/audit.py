@@ -1,0 +1,200 @@
+"""Look a whole cohort over before a training, case by case, in words that say what to do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from barl.cohort import UNKNOWN, AnnotationVersion, Case, Cohort, Role
+from barl.errors import InputError
+from barl.imaging.annotations import load_annotation
+from barl.imaging.geometry import Geometry
+from barl.imaging.volumes import Volume, read_volume
+
+Array = npt.NDArray[Any]
+
+_FEWEST_VOXELS = 8
+_SPACING_RATIO = 2.0
+_EXTENT_RATIO = 2.0
+_EXCLUDE = "or exclude the case."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something in a cohort that a person should know."""
+
+    case_id: str | None
+    """None when it concerns the whole cohort."""
+
+    severity: Literal["error", "warning"]
+    """No training starts on an error; a warning stops nothing."""
+
+    message: str
+    advice: str
+
+
+@dataclass(kw_only=True)
+class _Seen:
+    """What the cases showed, for the comparison between them."""
+
+    geometries: dict[str, Geometry] = field(default_factory=dict)
+    annotated: Counter[Role] = field(default_factory=Counter)
+    training_voxels: Counter[int] = field(default_factory=Counter)
+
+
+def audit(cohort: Cohort, *, progress: Callable[[int, int], None] | None = None) -> list[Finding]:
+    """Check images, annotations and the cohort as a whole; excluded cases are left out.
+
+    Args:
+        cohort: what to check.
+        progress: called with (cases done, cases in all) after each case.
+
+    Returns:
+        The findings, errors first.
+    """
+    cases = [case for case in cohort.cases if case.role is not Role.EXCLUDED]
+    seen, findings = _Seen(), []
+    for done, case in enumerate(cases, start=1):
+        findings += [*_check_image(cohort, case, seen), *_check_annotation(cohort, case, seen)]
+        if progress is not None:
+            progress(done, len(cases))
+    findings += [*_check_outliers(seen), *_check_whole(cohort, cases, seen)]
+    return sorted(findings, key=lambda finding: finding.severity)
+
+
+def _check_image(cohort: Cohort, case: Case, seen: _Seen) -> Iterator[Finding]:
+    try:
+        volume = read_volume(cohort.image_path(case.id))
+    except InputError as error:
+        yield _error(case.id, str(error), f"Repair or replace the image, {_EXCLUDE}")
+        return
+    seen.geometries[case.id] = volume.geometry
+    yield from _check_voxels(case, volume)
+    if min(volume.geometry.size) < _FEWEST_VOXELS:
+        size = " x ".join(map(str, volume.geometry.size))
+        yield _warning(
+            case.id, f"The image has only {size} voxels.", f"Check that the whole stack was exported, {_EXCLUDE}"
+        )
+
+
+def _check_voxels(case: Case, volume: Volume) -> Iterator[Finding]:
+    bad = _count_not_finite(volume.array)
+    if bad:
+        yield _error(
+            case.id,
+            f"The image has {bad} voxels that are not a finite number (NaN or infinity).",
+            f"Replace them, for example with the value of air, and save the image again, {_EXCLUDE}",
+        )
+    elif volume.array.min() == volume.array.max():
+        yield _error(
+            case.id,
+            f"The image has the same value, {volume.array.flat[0]:g}, everywhere.",
+            f"Export it again, {_EXCLUDE}",
+        )
+
+
+def _count_not_finite(array: Array) -> int:
+    if array.dtype.kind != "f":
+        return 0
+    return sum(int(np.count_nonzero(~np.isfinite(plane))) for plane in array)
+
+
+def _check_annotation(cohort: Cohort, case: Case, seen: _Seen) -> Iterator[Finding]:
+    version = None
+    try:
+        version = cohort.annotation(case.id)
+        if version is not None and case.id in seen.geometries:
+            yield from _check_labels(cohort, case, version, seen)
+    except InputError as error:
+        yield _error(case.id, str(error), f"Annotate or import it again (earlier versions are kept), {_EXCLUDE}")
+        return
+    if version is None and case.role is Role.VALIDATION:
+        yield _warning(
+            case.id,
+            "The case is for validation but has no annotation, so it is not used.",
+            "Annotate it, or make it a training case.",
+        )
+
+
+def _check_labels(cohort: Cohort, case: Case, version: AnnotationVersion, seen: _Seen) -> Iterator[Finding]:
+    counts = _count_voxels(load_annotation(cohort, version))
+    seen.annotated[case.role] += 1
+    if case.role is Role.TRAINING:
+        seen.training_voxels.update(counts)
+    if not any(counts[value] for value in cohort.labels.values):
+        yield _warning(
+            case.id,
+            f"Annotation {version.number} holds no structure, only background.",
+            "Check that it was saved as meant; an image without any structure is rarely useful.",
+        )
+
+
+def _count_voxels(labels: npt.NDArray[np.uint8]) -> Counter[int]:
+    """Known voxels of each value."""
+    counts = sum((np.bincount(plane.ravel(), minlength=256) for plane in labels), np.zeros(256, np.int64))
+    return Counter({value: int(count) for value, count in enumerate(counts) if count and value != UNKNOWN})
+
+
+def _check_outliers(seen: _Seen) -> Iterator[Finding]:
+    """Compare spacing and extent along the canonical axes with the cohort's medians."""
+    if len(seen.geometries) < 3:
+        return
+    spacings = {case: _canonical(geometry, geometry.spacing_dhw_mm) for case, geometry in seen.geometries.items()}
+    extents = {
+        case_id: spacings[case_id] * _canonical(geometry, geometry.shape)
+        for case_id, geometry in seen.geometries.items()
+    }
+    for what, values, ratio in (("spacing", spacings, _SPACING_RATIO), ("size", extents, _EXTENT_RATIO)):
+        usual = np.median(list(values.values()), axis=0)
+        for case_id, value in values.items():
+            if (np.maximum(value / usual, usual / value) > ratio).any():
+                yield _warning(
+                    case_id,
+                    f"The image's {what} is {_by(value)} mm, the cohort's usual one {_by(usual)} mm.",
+                    f"Check that it is the right image and its header is right, {_EXCLUDE}",
+                )
+
+
+def _canonical(geometry: Geometry, values: tuple[Any, Any, Any]) -> npt.NDArray[np.float64]:
+    """One value per axis, in the order superior, posterior, left."""
+    return np.asarray(geometry.canonical_orientation().permute(values), float)
+
+
+def _check_whole(cohort: Cohort, cases: list[Case], seen: _Seen) -> Iterator[Finding]:
+    if not cases:
+        yield _error(None, "The cohort has no case.", "Add the images first.")
+        return
+    annotated = seen.annotated[Role.TRAINING]
+    if annotated == 0:
+        yield _error(
+            None, "No training case has a usable annotation.", "Annotate at least one case; two to five are better."
+        )
+        return
+    if annotated == 1:
+        yield _warning(
+            None, "Only one training case is annotated.", "Annotate a second one; two to five work far better."
+        )
+    for label in cohort.labels.labels:
+        if seen.training_voxels[label.value] == 0:
+            yield _error(
+                None,
+                f"No annotation of a training case holds {label.name} (value {label.value}).",
+                "Annotate it in at least one training case, or take it out of the label table.",
+            )
+
+
+def _error(case_id: str | None, message: str, advice: str) -> Finding:
+    return Finding(case_id=case_id, severity="error", message=message, advice=advice)
+
+
+def _warning(case_id: str | None, message: str, advice: str) -> Finding:
+    return Finding(case_id=case_id, severity="warning", message=message, advice=advice)
+
+
+def _by(values: npt.NDArray[np.float64]) -> str:
+    return " x ".join(f"{value:.3g}" for value in values)

@@ -1,0 +1,1 @@
+"""From a trained model and a volume to labels and uncertainty."""

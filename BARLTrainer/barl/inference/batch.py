@@ -1,0 +1,137 @@
+"""Many volumes in one call: finished ones are skipped, one that fails does not keep the others from being done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from barl.errors import BarlError, InputError, StorageError
+from barl.imaging.volumes import VOLUME_SUFFIXES, read_volume
+from barl.inference.devices import choose_device, set_cpu_threads
+from barl.inference.predictor import Predictor
+from barl.inference.results import ResultPaths, is_finished, write_prediction
+
+OnProgress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One volume to segment."""
+
+    case: str
+    """Names the result files."""
+
+    image: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How it went with one volume."""
+
+    case: str
+    image: Path
+    state: Literal["done", "skipped", "failed"]
+    message: str = ""
+    seconds: float = 0.0
+    volumes_ml: dict[str, float] = field(default_factory=dict)
+    mean_uncertainty: float | None = None
+
+
+def segment_files(
+    model_folder: Path,
+    images: Sequence[Path],
+    output: Path,
+    *,
+    device: str = "auto",
+    overwrite: bool = False,
+    on_progress: OnProgress = lambda share, message: None,
+) -> list[Outcome]:
+    """Segment image files into a folder, each under its own name.
+
+    Args:
+        model_folder: what a finished training left in ``model``.
+        images: files or DICOM folders.
+        output: gets ``<name>.seg.nrrd``, ``.uncertainty.nrrd``, ``.disagreement.nrrd`` and ``.json``.
+        device: auto, cpu, cuda or cuda:N.
+        overwrite: also those that this model has done already.
+        on_progress: share done, 0 to 1, and what is being done.
+
+    Raises:
+        InputError: no model, no image, or two images of one name.
+        StorageError: the output folder cannot be written to.
+    """
+    jobs = [Job(case=case_name(image), image=image) for image in images]
+    _refuse_clashes(jobs)
+    set_cpu_threads()
+    predictor = Predictor.load(model_folder, choose_device(device))
+    return list(segment(predictor, jobs, output, overwrite=overwrite, on_progress=on_progress))
+
+
+def segment(
+    predictor: Predictor,
+    jobs: Sequence[Job],
+    output: Path,
+    *,
+    overwrite: bool = False,
+    on_progress: OnProgress = lambda share, message: None,
+) -> Iterator[Outcome]:
+    """Segment one volume after the other; yields each outcome as soon as its files are there.
+
+    Raises:
+        StorageError: the output folder cannot be written to; no other volume would fare better.
+    """
+    for index, job in enumerate(jobs):
+
+        def report(share: float, index: int = index, case: str = job.case) -> None:
+            on_progress((index + share) / len(jobs), f"{case} ({index + 1} of {len(jobs)})")
+
+        report(0.0)
+        paths = ResultPaths(output, job.case)
+        if not overwrite and job.image.exists() and is_finished(paths, job.image, predictor.card):
+            yield Outcome(case=job.case, image=job.image, state="skipped", message="done before by this model")
+            continue
+        yield _segment_one(predictor, job, paths, report)
+    on_progress(1.0, "done")
+
+
+def _segment_one(predictor: Predictor, job: Job, paths: ResultPaths, report: Callable[[float], None]) -> Outcome:
+    start = time.perf_counter()
+    try:
+        prediction = predictor.predict(read_volume(job.image), report)
+        record = write_prediction(paths, prediction, job.image, predictor.card, time.perf_counter() - start)
+    except StorageError:
+        raise
+    except BarlError as error:
+        return Outcome(case=job.case, image=job.image, state="failed", message=str(error))
+    return Outcome(
+        case=job.case,
+        image=job.image,
+        state="done",
+        seconds=time.perf_counter() - start,
+        volumes_ml=record["volumes_ml"],
+        mean_uncertainty=record["mean_uncertainty"],
+    )
+
+
+def case_name(image: Path) -> str:
+    """The file's name without its image suffix."""
+    for suffix in sorted(VOLUME_SUFFIXES, key=len, reverse=True):
+        if image.name.lower().endswith(suffix):
+            return image.name[: -len(suffix)]
+    return image.name
+
+
+def _refuse_clashes(jobs: Sequence[Job]) -> None:
+    if not jobs:
+        raise InputError("There is nothing to segment: give image files, DICOM folders, or folders with images.")
+    seen: dict[str, Path] = {}
+    for job in jobs:
+        other = seen.setdefault(job.case.lower(), job.image)
+        if other != job.image:
+            raise InputError(
+                f"Two images would write the same result {job.case}.seg.nrrd: {other} and {job.image}. "
+                "Rename one of them, or segment them into two folders."
+            )

@@ -1,0 +1,130 @@
+"""A trained model on disk: everything that segmenting another volume needs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from barl.atomic import replacing, write_json
+from barl.cohort import LabelTable
+from barl.errors import InputError, NewerFormatError
+from barl.imaging.preprocess import Recipe
+from barl.inference.sliding_window import Size
+from barl.methods.factory import settings_from
+from barl.networks import NetworkSettings
+
+FORMAT_VERSION = 1
+_CARD = "model.json"
+_WEIGHTS = "weights.pt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What a model is, in plain values."""
+
+    method: str
+    settings: dict[str, Any]
+    """The method's own settings."""
+
+    network: NetworkSettings
+    labels: LabelTable
+    recipe: Recipe
+    patch_size_voxels: Size
+    overlap: float = 0.5
+    in_channels: int = 1
+    training: dict[str, Any] = field(default_factory=dict)
+    """For people: steps, seconds, seed, cases, version."""
+
+    weights_sha256: str = ""
+    """Tells one training's model from another's."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Write as plain values."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "method": self.method,
+            "settings": self.settings,
+            "network": asdict(self.network),
+            "labels": self.labels.to_json(),
+            "recipe": self.recipe.to_json(),
+            "patch_size_voxels": list(self.patch_size_voxels),
+            "overlap": self.overlap,
+            "in_channels": self.in_channels,
+            "training": self.training,
+            "weights_sha256": self.weights_sha256,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> ModelCard:
+        """Read what :meth:`to_json` wrote."""
+        depth, height, width = value["patch_size_voxels"]
+        return cls(
+            method=value["method"],
+            settings=value["settings"],
+            network=settings_from(NetworkSettings, value["network"], owner="a network"),
+            labels=LabelTable.from_json(value["labels"]),
+            recipe=Recipe.from_json(value["recipe"]),
+            patch_size_voxels=(int(depth), int(height), int(width)),
+            overlap=float(value["overlap"]),
+            in_channels=int(value["in_channels"]),
+            training=value["training"],
+            weights_sha256=value["weights_sha256"],
+        )
+
+
+def write_model(folder: Path, card: ModelCard, state: dict[str, Tensor]) -> ModelCard:
+    """Write weights first and the card last: a folder with a card is whole. Returns the card as written.
+
+    Raises:
+        StorageError: the folder cannot be written, or the disk is full.
+    """
+    with replacing(folder / _WEIGHTS) as temporary:
+        torch.save({key: value.detach().cpu() for key, value in state.items()}, temporary)
+        digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
+    written = ModelCard.from_json({**card.to_json(), "weights_sha256": digest})
+    write_json(folder / _CARD, written.to_json())
+    return written
+
+
+def read_card(folder: Path) -> ModelCard:
+    """The card of a model folder.
+
+    Raises:
+        InputError: the folder holds no model, or its card is damaged.
+        NewerFormatError: a newer BARL wrote it.
+    """
+    path = folder / _CARD
+    if not path.is_file():
+        raise InputError(
+            f"{folder} holds no model: {_CARD} is missing. Give the folder named model of a finished round."
+        )
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if int(value["format_version"]) > FORMAT_VERSION:
+            raise NewerFormatError(
+                f"{path} was written by a newer BARL (format {value['format_version']}, this one reads up to "
+                f"{FORMAT_VERSION}). Update BARL to use this model."
+            )
+        return ModelCard.from_json(value)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged ({error}). Copy the model folder again, or train anew.") from error
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The weights of a model folder, on the CPU.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    path = folder / _WEIGHTS
+    try:
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise InputError(f"{path} cannot be read ({error}). Copy the model folder again, or train anew.") from error
+    return state

@@ -1,0 +1,138 @@
+"""A trained model on a device, ready for one volume after the other.
+
+Shapes: D H W voxels of the image's own grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from barl.cohort import LabelTable
+from barl.errors import OutOfMemoryError
+from barl.imaging.geometry import Geometry
+from barl.imaging.preprocess import Prepared, prepare_image, put_back
+from barl.imaging.volumes import Volume
+from barl.inference.devices import Precision, choose_precision
+from barl.inference.model_folder import ModelCard, read_card, read_weights
+from barl.inference.resampling import LEVELS, Maps, collect
+from barl.inference.sliding_window import WindowSettings, slide
+from barl.methods.factory import make_method
+
+OnShare = Callable[[float], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a model says of a volume, on exactly the volume's grid."""
+
+    labels: np.ndarray
+    """(D, H, W) uint8 values of the label table."""
+
+    entropy: np.ndarray
+    """(D, H, W) uint8, 0 to 250 for 0 to 1: how unsure the branches are together."""
+
+    disagreement: np.ndarray
+    """(D, H, W) uint8, 0 to 250 for 0 to 1: how much the branches differ."""
+
+    geometry: Geometry
+    table: LabelTable
+
+    def volumes_ml(self) -> dict[str, float]:
+        """Volume of each label by name, in milliliters."""
+        counts = np.bincount(self.labels.reshape(-1), minlength=256)
+        voxel = self.geometry.voxel_volume_ml
+        return {label.name: float(counts[label.value] * voxel) for label in self.table.labels}
+
+    def mean_entropy(self) -> float:
+        """Mean of the entropy map over the voxels labeled or unsure, 0 to 1; 0 where there are none.
+
+        A mean over the whole volume would say more about the size of the background than about the prediction.
+        """
+        counted = (self.labels > 0) | (self.entropy >= LEVELS // 10)
+        return float(self.entropy[counted].mean() / LEVELS) if counted.any() else 0.0
+
+
+class Predictor:
+    """A model in evaluation mode on a device.
+
+    Args:
+        card: what the model is.
+        model: all branches.
+        predict: logits (B, R, K, D, H, W) of a patch (B, C, D, H, W).
+    """
+
+    def __init__(
+        self,
+        card: ModelCard,
+        model: nn.Module,
+        predict: Callable[[Tensor], Tensor],
+        device: torch.device,
+        precision: Precision,
+    ) -> None:
+        self.card = card
+        self.model = model
+        self.device = device
+        self.precision = precision
+        self._predict = predict
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device, precision: Precision | None = None) -> Predictor:
+        """Read a model folder.
+
+        Raises:
+            InputError: there is no model, or it is damaged.
+        """
+        card = read_card(folder)
+        method = make_method(card.method, card.settings, card.network)
+        model = method.build(card.in_channels, card.labels.num_classes)
+        model.load_state_dict(read_weights(folder))
+        precision = precision or choose_precision(device)
+        model = precision.place(model.eval(), device)
+        return cls(card, model, lambda patch: method.predict(model, patch), device, precision)
+
+    def predict(self, volume: Volume, on_share: OnShare = lambda share: None) -> Prediction:
+        """Labels and maps of a volume; ``on_share`` gets the share of windows done.
+
+        Raises:
+            ImageError: the voxels cannot be used.
+            OutOfMemoryError: not even one window fits into memory.
+        """
+        return self.predict_prepared(prepare_image(volume, self.card.recipe), on_share)
+
+    def predict_prepared(self, prepared: Prepared, on_share: OnShare = lambda share: None) -> Prediction:
+        """The same for a volume that is prepared already, e.g. in the cache."""
+        restore = prepared.restore
+        maps = self.maps(prepared.array, restore.crop_shape, on_share)
+        values = np.zeros(256, np.uint8)
+        values[: self.card.labels.num_classes] = self.card.labels.class_values
+        return Prediction(
+            labels=put_back(values[maps.classes], restore),
+            entropy=put_back(maps.entropy, restore),
+            disagreement=put_back(maps.disagreement, restore),
+            geometry=restore.geometry,
+            table=self.card.labels,
+        )
+
+    @torch.inference_mode()
+    def maps(self, array: np.ndarray, shape: tuple[int, int, int], on_share: OnShare = lambda share: None) -> Maps:
+        """Class indices and maps of a prepared (C, D, H, W) array, resampled to ``shape`` over the same extent."""
+        settings = WindowSettings(size_voxels=self.card.patch_size_voxels, overlap=self.card.overlap)
+        volume = torch.from_numpy(np.array(array)).to(self.device)
+        slabs = slide(self._windows, volume, settings, self.device, on_share)
+        try:
+            return collect(slabs, array.shape[1:], shape)
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise OutOfMemoryError(
+                f"The volume of {array.shape[1:]} voxels does not fit into the memory of {self.device}. "
+                "Close other programs, or choose --device cpu."
+            ) from error
+
+    def _windows(self, windows: Tensor) -> Tensor:
+        with self.precision.autocast(self.device):
+            return self._predict(self.precision.arrange(windows))

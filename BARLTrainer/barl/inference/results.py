@@ -1,0 +1,100 @@
+"""What a prediction leaves in a folder: ``<case>.seg.nrrd``, two maps, and ``<case>.json`` last.
+
+A case whose json is there is finished; without it whatever else lies there is from a run that was cut short.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from barl.atomic import write_json
+from barl.imaging.segmentations import write_segmentation
+from barl.imaging.volumes import write_volume
+from barl.inference.model_folder import ModelCard
+from barl.inference.predictor import Prediction
+from barl.inference.resampling import LEVELS
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ResultPaths:
+    """The files of one case."""
+
+    folder: Path
+    case: str
+
+    @property
+    def segmentation(self) -> Path:
+        """Labels with the cohort's names and colors."""
+        return self.folder / f"{self.case}.seg.nrrd"
+
+    @property
+    def uncertainty(self) -> Path:
+        """Entropy of the branches' mean, float 0 to 1."""
+        return self.folder / f"{self.case}.uncertainty.nrrd"
+
+    @property
+    def disagreement(self) -> Path:
+        """Disagreement of the branches, float 0 to 1."""
+        return self.folder / f"{self.case}.disagreement.nrrd"
+
+    @property
+    def record(self) -> Path:
+        """Volumes, scores and where it came from."""
+        return self.folder / f"{self.case}.json"
+
+
+def fingerprint(image: Path) -> dict[str, Any]:
+    """Size and time of an image, which tell whether it has changed; a DICOM folder counts its files."""
+    files = sorted(p for p in image.iterdir() if p.is_file()) if image.is_dir() else [image]
+    stats = [file.stat() for file in files]
+    return {"bytes": sum(s.st_size for s in stats), "changed": max((s.st_mtime for s in stats), default=0.0)}
+
+
+def is_finished(paths: ResultPaths, image: Path, card: ModelCard) -> bool:
+    """Whether this model has already predicted this very image."""
+    try:
+        record = json.loads(paths.record.read_text(encoding="utf-8"))
+        same = record["model_sha256"] == card.weights_sha256 and record["image_fingerprint"] == fingerprint(image)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(same) and all(p.is_file() for p in (paths.segmentation, paths.uncertainty, paths.disagreement))
+
+
+def write_prediction(
+    paths: ResultPaths, prediction: Prediction, image: Path, card: ModelCard, seconds: float
+) -> dict[str, Any]:
+    """Write all files of a case, each whole or not at all; returns the record.
+
+    Raises:
+        StorageError: the folder cannot be written, or the disk is full.
+    """
+    paths.record.unlink(missing_ok=True)
+    write_segmentation(paths.segmentation, prediction.labels, prediction.geometry, prediction.table)
+    write_volume(paths.uncertainty, as_float(prediction.entropy), prediction.geometry)
+    write_volume(paths.disagreement, as_float(prediction.disagreement), prediction.geometry)
+    record = {
+        "format_version": FORMAT_VERSION,
+        "case": paths.case,
+        "image": image.name,
+        "image_fingerprint": fingerprint(image),
+        "method": card.method,
+        "model_sha256": card.weights_sha256,
+        "volumes_ml": {name: round(volume, 4) for name, volume in prediction.volumes_ml().items()},
+        "mean_uncertainty": round(prediction.mean_entropy(), 4),
+        "seconds": round(seconds, 2),
+        "regions": [],
+    }
+    write_json(paths.record, record)
+    return record
+
+
+def as_float(levels: np.ndarray) -> np.ndarray:
+    """A map as float32 from 0 to 1."""
+    return levels.astype(np.float32) / np.float32(LEVELS)

@@ -1,0 +1,1 @@
+"""Losses: pure functions, one idea a file, each with its formula and source."""

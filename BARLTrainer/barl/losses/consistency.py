@@ -1,0 +1,50 @@
+"""What unlabeled patches teach: agreement between two predictions.
+
+Shapes: B patches, K classes (0 is background), D H W voxels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from barl.losses.supervised import NOT_ANNOTATED, cross_entropy, soft_dice
+
+
+def squared_distance(probability: Tensor, belief: Tensor) -> Tensor:
+    """Mean over voxels and classes of (p - q)^2 (Tarvainen and Valpola 2017, https://arxiv.org/abs/1703.01780).
+
+    Args:
+        probability: (B, K, D, H, W), a softmax.
+        belief: the same shape; carries no gradient where the caller stopped it.
+    """
+    return (probability - belief).square().mean()
+
+
+def confident_label(belief: Tensor, threshold: float) -> Tensor:
+    """The most likely class where its probability exceeds the threshold, 255 elsewhere.
+
+    Args:
+        belief: (B, K, D, H, W), a softmax.
+        threshold: least probability, 0 to 1.
+
+    Returns:
+        (B, D, H, W) int64 without gradient.
+    """
+    confidence, label = belief.detach().max(dim=1)
+    return torch.where(confidence > threshold, label, NOT_ANNOTATED)
+
+
+def pseudo_supervision(logits: Tensor, pseudo_label: Tensor) -> Tensor:
+    """Cross entropy plus soft Dice against the confident labels of another view or branch.
+
+    sum_v m CE(p, y) / sum_v m  +  Dice over voxels with m = 1, where m = 0 is written as label 255
+    (FixMatch's confidence mask, https://arxiv.org/abs/2001.07685, crossed between branches as in
+    cross pseudo supervision, https://arxiv.org/abs/2106.01226).
+
+    Args:
+        logits: (B, K, D, H, W).
+        pseudo_label: (B, D, H, W) class index, 255 where nobody is confident.
+    """
+    logits = logits.float()
+    return cross_entropy(logits, pseudo_label) + soft_dice(logits.softmax(dim=1), pseudo_label)

@@ -1,0 +1,1 @@
+"""Methods: one file each, made by name from the catalog's cards."""

@@ -1,0 +1,32 @@
+"""A network that is the running average of another."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+def freeze(network: nn.Module) -> nn.Module:
+    """Take a network out of gradient training."""
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    return network
+
+
+@torch.no_grad()
+def follow(average: nn.Module, source: nn.Module, step: int, momentum: float) -> None:
+    """average <- a * average + (1 - a) * source with a = min(1 - 1 / (step + 1), momentum).
+
+    A young average follows faster, or it would keep its random start for thousands of steps
+    (Tarvainen and Valpola 2017). Buffers such as batch statistics are copied.
+
+    Args:
+        step: number of the step that has just been taken, counted from 0.
+        momentum: the final share of the old average, 0 to 1.
+    """
+    keep = min(1 - 1 / (step + 1), momentum)
+    targets = [p.data for p in average.parameters()]
+    sources = [p.data for p in source.parameters()]
+    torch._foreach_lerp_(targets, sources, 1 - keep)
+    for target, buffer in zip(average.buffers(), source.buffers(), strict=True):
+        target.copy_(buffer)

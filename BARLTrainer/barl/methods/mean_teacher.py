@@ -1,0 +1,90 @@
+"""Mean teacher (Tarvainen and Valpola 2017, https://arxiv.org/abs/1703.01780).
+
+A student learns from labels and from agreeing with a teacher on unlabeled patches. The teacher is a running
+average of the student; it sees the weak view, the student the strong one. Deviation: the paper adds noise to the
+inputs of both; here the views differ in intensity as the trainer's strong view does.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from barl.errors import SettingsError
+from barl.losses.consistency import squared_distance
+from barl.losses.supervised import dice_ce
+from barl.methods.common.averaging import follow, freeze
+from barl.methods.common.ramps import sigmoid_ramp
+from barl.methods.protocol import Batch, LossTerms, Progress
+from barl.networks import NetworkSettings, VNet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What may be tuned."""
+
+    agreement_weight: float = 10.0
+    """Weight of the agreement term once the ramp is over. The squared distance is a mean over voxels and classes and
+    therefore small: UA-MT's 0.1 on sums over classes hardly moves a network in a few thousand steps."""
+
+    ramp_share: float = 0.4
+    """Share of the training until the agreement term has its full weight (6,000 of 15,000 steps in the literature)."""
+
+    momentum: float = 0.99
+    """Share of the old teacher kept at each step."""
+
+    def __post_init__(self) -> None:
+        if self.agreement_weight < 0:
+            raise SettingsError(f"agreement_weight must be 0 or more, got {self.agreement_weight}")
+        if not 0 <= self.ramp_share <= 1:
+            raise SettingsError(f"ramp_share must be from 0 to 1, got {self.ramp_share}")
+        if not 0 <= self.momentum < 1:
+            raise SettingsError(f"momentum must be from 0 up to, but not including, 1, got {self.momentum}")
+
+
+class Branches(nn.Module):
+    """Student and teacher."""
+
+    def __init__(self, student: VNet) -> None:
+        super().__init__()
+        self.student = student
+        self.teacher = freeze(copy.deepcopy(student))
+
+
+class MeanTeacher:
+    """Student trained by gradient, teacher by averaging."""
+
+    settings_class = Settings
+    num_branches = 2
+    needs_unlabeled = True
+
+    def __init__(self, settings: Settings, network: NetworkSettings) -> None:
+        self.settings = settings
+        self.network = network
+
+    def build(self, in_channels: int, num_classes: int) -> Branches:
+        """A V-Net and its average."""
+        return Branches(VNet(in_channels, num_classes, self.network))
+
+    def training_step(self, model: Branches, batch: Batch, progress: Progress) -> LossTerms:
+        """Learn from labels; agree with the teacher on the unlabeled patches."""
+        with torch.no_grad():
+            belief = model.teacher(batch.weak).float().softmax(dim=1)
+        logits = model.student(torch.cat([batch.labeled, batch.strong]))
+        labeled, strong = torch.split(logits.float(), [len(batch.labeled), len(batch.strong)])
+        supervised = dice_ce(labeled, batch.label)
+        agreement = squared_distance(strong.softmax(dim=1), belief)
+        weight = self.settings.agreement_weight * sigmoid_ramp(progress.done, self.settings.ramp_share)
+        terms = {"supervised": supervised.detach(), "agreement": agreement.detach()}
+        return LossTerms(supervised + weight * agreement, terms)
+
+    def after_step(self, model: Branches, progress: Progress) -> None:
+        """The teacher follows the student."""
+        follow(model.teacher, model.student, progress.step, self.settings.momentum)
+
+    def predict(self, model: Branches, patch: Tensor) -> Tensor:
+        """Student and teacher."""
+        return torch.stack([model.student(patch), model.teacher(patch)], dim=1)

@@ -1,0 +1,1 @@
+"""Training: start reading with ``loop.py``."""

@@ -1,0 +1,104 @@
+"""Where a training can go on from: written aside by a thread, renamed when whole."""
+
+from __future__ import annotations
+
+import copy
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from barl.atomic import replacing
+from barl.errors import JobError, NewerFormatError
+
+FORMAT_VERSION = 1
+
+
+@dataclass(kw_only=True)
+class Snapshot:
+    """All that the next step depends on."""
+
+    step: int
+    """Steps taken."""
+
+    total_steps: int
+    seconds: float
+    """Time spent training, over all the runs of this round."""
+
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+    chance: dict[str, Any]
+    torch_rng: torch.Tensor
+    cuda_rng: torch.Tensor | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """Metrics so far, for the model's card and the report."""
+
+
+class CheckpointFile:
+    """``checkpoints/last.pt`` of a round.
+
+    Writing takes place in a thread, of copies, so that the training goes on meanwhile.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "last.pt"
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._pending: Future[None] | None = None
+
+    def write(self, snapshot: Snapshot) -> None:
+        """Begin to write; waits for the one before.
+
+        Raises:
+            StorageError: the one before could not be written.
+        """
+        self.wait()
+        frozen = copy.copy(snapshot)
+        frozen.model = _copied(snapshot.model)
+        frozen.optimizer = _copied(snapshot.optimizer)
+        frozen.history = list(snapshot.history)
+        self._pending = self._thread.submit(self._save, frozen)
+
+    def wait(self) -> None:
+        """Until what was begun is on disk.
+
+        Raises:
+            StorageError: it could not be written.
+        """
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending.result()
+
+    def read(self, device: torch.device) -> Snapshot | None:
+        """The newest checkpoint, None where there is none.
+
+        Raises:
+            NewerFormatError: a newer BARL wrote it.
+            JobError: it is damaged.
+        """
+        if not self.path.is_file():
+            return None
+        try:
+            value = torch.load(self.path, map_location=device, weights_only=True)
+            version = int(value.pop("format_version"))
+            if version <= FORMAT_VERSION:
+                return Snapshot(**value)
+        except (OSError, RuntimeError, ValueError, EOFError, KeyError, TypeError) as error:
+            raise JobError(f"{self.path} is damaged ({error}). Start a new round instead.") from error
+        raise NewerFormatError(f"{self.path} was written by a newer BARL. Update BARL to go on with this round.")
+
+    def _save(self, snapshot: Snapshot) -> None:
+        with replacing(self.path) as temporary:
+            torch.save({"format_version": FORMAT_VERSION, **vars(snapshot)}, temporary)
+
+
+def _copied(value: Any) -> Any:
+    """The same structure with tensors copied to host memory."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_copied(item) for item in value)
+    return value

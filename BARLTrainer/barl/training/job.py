@@ -1,0 +1,193 @@
+"""What a training job asks for, as ``job.json`` holds it, and how one is made."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from barl.catalog import card
+from barl.cohort import Cohort
+from barl.errors import CohortError, JobError, SettingsError
+from barl.inference.devices import PRECISIONS, choose_device
+from barl.jobs import JobFolder, JobSpec, State, Status, read_spec, write_spec, write_status
+from barl.methods.factory import make_method, settings_from
+from barl.networks import NetworkSettings
+from barl.training.presets import PRESETS
+from barl.training.settings import TrainingSettings
+from barl.training.views import ViewSettings
+
+KIND = "train"
+LEAST_MINUTES = 0.1
+_SECTIONS = ("network", "training", "views")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingJob:
+    """The wish; what becomes of it on this computer is the plan."""
+
+    method: str = "barl"
+    preset: str = ""
+    """quick, standard or thorough; empty: the one that fits the minutes, standard without minutes."""
+
+    minutes: float | None = None
+    """Time for the training itself; preparation and prediction come on top. None: the preset's."""
+
+    steps: int | None = None
+    """A fixed number of steps instead of a time: the result then does not depend on how busy the computer is."""
+
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+    from_round: int | None = None
+    """Start from the weights of this round of the cohort."""
+
+    memory_gib: float | None = None
+    """Most memory to use on the device; None: what is free, less a reserve."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    """The method's settings by name, and ``network.``, ``training.`` and ``views.`` ones with that prefix."""
+
+    predict: bool = True
+    """Whether the round ends with predictions of the cases that are not fully annotated."""
+
+    def __post_init__(self) -> None:
+        if self.preset and self.preset not in PRESETS:
+            raise SettingsError(f"preset must be one of {tuple(PRESETS)}, got {self.preset!r}")
+        if self.minutes is not None and self.steps is not None:
+            raise SettingsError("Give either minutes or steps, not both: each decides when the training ends.")
+        if self.minutes is not None and not LEAST_MINUTES <= self.minutes <= 60 * 24 * 14:
+            raise SettingsError(
+                f"minutes must be from {LEAST_MINUTES} to 20160 (two weeks), got {self.minutes}: "
+                "a shorter training would not reach its first checkpoint."
+            )
+        if self.steps is not None and self.steps < 1:
+            raise SettingsError(f"steps must be 1 or more, got {self.steps}")
+        if self.memory_gib is not None and self.memory_gib < 0.5:
+            raise SettingsError(f"memory_gib must be 0.5 or more, got {self.memory_gib}")
+        if self.precision not in PRECISIONS:
+            raise SettingsError(f"precision must be one of {PRECISIONS}, got {self.precision!r}")
+
+    @property
+    def effective_preset(self) -> str:
+        """The preset asked for, or the one that fits the minutes."""
+        if self.preset or self.minutes is None:
+            return self.preset or "standard"
+        return "quick" if self.minutes <= 20 else "standard" if self.minutes <= 120 else "thorough"
+
+    @property
+    def budget_seconds(self) -> float:
+        """Seconds for the training itself, where no number of steps is given."""
+        return 60 * (self.minutes if self.minutes is not None else PRESETS[self.effective_preset].minutes)
+
+    def method_settings(self) -> dict[str, Any]:
+        """The settings without a section's prefix."""
+        return {key: value for key, value in self.settings.items() if "." not in key}
+
+    def network(self) -> NetworkSettings:
+        """The ``network.`` settings."""
+        return settings_from(NetworkSettings, self._section("network"), owner="network")
+
+    def training(self) -> TrainingSettings:
+        """The ``training.`` settings."""
+        return settings_from(TrainingSettings, self._section("training"), owner="training")
+
+    def views(self) -> ViewSettings:
+        """The ``views.`` settings."""
+        return settings_from(ViewSettings, self._section("views"), owner="views")
+
+    def check_settings(self) -> None:
+        """Refuse unknown or senseless settings before a job exists.
+
+        Raises:
+            SettingsError: names the setting, what is allowed and what came.
+        """
+        for key in self.settings:
+            section, dot, _ = key.partition(".")
+            if dot and section not in _SECTIONS:
+                raise SettingsError(f"setting {key!r}: before the dot stands one of {_SECTIONS}, got {section!r}")
+        self.training()
+        self.views()
+        make_method(self.method, self.method_settings(), self.network())
+
+    def _section(self, name: str) -> dict[str, Any]:
+        prefix = name + "."
+        return {key[len(prefix) :]: value for key, value in self.settings.items() if key.startswith(prefix)}
+
+
+def create(cohort_folder: Path, options: dict[str, Any]) -> Path:
+    """Make the next round of a cohort with a job for it; nothing is started.
+
+    Args:
+        cohort_folder: the cohort.
+        options: fields of :class:`TrainingJob`; those that are None keep their default.
+
+    Returns:
+        The round's folder, which is the job's.
+
+    Raises:
+        SettingsError: an option is not allowed.
+        CohortError: the round to start from is not there.
+    """
+    job = from_payload({key: value for key, value in options.items() if value is not None})
+    card(job.method)
+    job.check_settings()
+    choose_device(job.device)
+    cohort = Cohort.open(cohort_folder)
+    if job.from_round is not None:
+        model_of_round(cohort, job.from_round)
+    folder = cohort.new_round()
+    payload = {key: value for key, value in dataclasses.asdict(job).items() if value is not None}
+    write_spec(folder, JobSpec(kind=KIND, payload={"cohort": str(cohort.folder.resolve()), **payload}))
+    write_status(folder, Status(state=State.QUEUED, stage="queued", percent=0.0))
+    return folder
+
+
+def from_payload(payload: dict[str, Any]) -> TrainingJob:
+    """The job from plain values.
+
+    Raises:
+        SettingsError: an unknown option.
+    """
+    names = {f.name for f in dataclasses.fields(TrainingJob)}
+    unknown = sorted(set(payload) - names)
+    if unknown:
+        raise SettingsError(f"a training has no option {unknown[0]!r}. Its options: {', '.join(sorted(names))}.")
+    return TrainingJob(**payload)
+
+
+def read_job(folder: Path) -> tuple[Cohort, TrainingJob]:
+    """The cohort and the wish of a job folder.
+
+    Raises:
+        JobError: it is no training job.
+        CohortError: the cohort is not where it was.
+    """
+    spec = read_spec(folder)
+    if spec.kind != KIND:
+        raise JobError(f"{folder} is a job of kind {spec.kind!r}, not a training.")
+    payload = dict(spec.payload)
+    return Cohort.open(_cohort_folder(folder, Path(payload.pop("cohort", "")))), from_payload(payload)
+
+
+def _cohort_folder(folder: Path, noted: Path) -> Path:
+    """Where the cohort is now: around the round if it was moved or is seen from another computer."""
+    around = folder.resolve().parent.parent
+    return around if (around / "cohort.json").is_file() else noted
+
+
+def model_of_round(cohort: Cohort, number: int) -> Path:
+    """The model folder of a round by number.
+
+    Raises:
+        CohortError: there is no such round, or it has no model.
+    """
+    rounds = {int(path.name): path for path in cohort.rounds()}
+    if number not in rounds:
+        there = ", ".join(str(n) for n in rounds) or "none yet"
+        raise CohortError(f"Cohort {cohort.name} has no round {number}. Its rounds: {there}.")
+    model = JobFolder(rounds[number]).model
+    if not (model / "model.json").is_file():
+        raise CohortError(f"Round {number} of {cohort.name} has no model: its training did not get that far.")
+    return model

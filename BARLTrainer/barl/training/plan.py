@@ -1,0 +1,220 @@
+"""From the wish, the cohort and the computer to numbers: spacing, patch, batch, steps.
+
+The plan is written into the round; a resumed training reads it instead of planning again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+
+from barl.atomic import write_json
+from barl.cohort import Cohort
+from barl.errors import JobError, NewerFormatError, OutOfMemoryError
+from barl.imaging.geometry import Geometry
+from barl.imaging.preprocess import Recipe, choose_spacing
+from barl.inference.devices import Precision
+from barl.networks import STRIDE
+from barl.training.job import TrainingJob
+from barl.training.presets import PRESETS
+
+FORMAT_VERSION = 1
+SMALLEST_AXIS = 32
+Size = tuple[int, int, int]
+Triple = tuple[float, float, float]
+
+_BYTES_PER_VOXEL = {True: 950, False: 1700}
+"""Memory of one network's training pass a voxel of the batch, bf16 or not; see docs/performance.md."""
+
+_FIXED_BYTES = 1.2 * 2**30
+"""Memory of the program itself with torch loaded, weights, gradients and momentum of two networks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What will be done; nothing here is decided twice."""
+
+    recipe: Recipe
+    spacing_mm: Triple
+    """D, H, W of the prepared grid."""
+
+    patch_size_voxels: Size
+    labeled_patches: int
+    unlabeled_patches: int
+    precision: Precision
+    total_steps: int | None
+    """None until the time of a step has been measured."""
+
+    mirror_left_right: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Write as plain values."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "recipe": self.recipe.to_json(),
+            "spacing_mm": list(self.spacing_mm),
+            "patch_size_voxels": list(self.patch_size_voxels),
+            "labeled_patches": self.labeled_patches,
+            "unlabeled_patches": self.unlabeled_patches,
+            "precision": asdict(self.precision),
+            "total_steps": self.total_steps,
+            "mirror_left_right": self.mirror_left_right,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Plan:
+        """Read what :meth:`to_json` wrote."""
+        return cls(
+            recipe=Recipe.from_json(value["recipe"]),
+            spacing_mm=_triple(value["spacing_mm"]),
+            patch_size_voxels=_size(value["patch_size_voxels"]),
+            labeled_patches=int(value["labeled_patches"]),
+            unlabeled_patches=int(value["unlabeled_patches"]),
+            precision=Precision(**value["precision"]),
+            total_steps=value["total_steps"],
+            mirror_left_right=bool(value["mirror_left_right"]),
+        )
+
+
+def make_plan(
+    job: TrainingJob,
+    cohort: Cohort,
+    geometries: Sequence[Geometry],
+    *,
+    device: torch.device,
+    precision: Precision,
+    networks: int,
+    needs_unlabeled: bool,
+) -> Plan:
+    """Fit a training to the cohort and the computer.
+
+    Args:
+        geometries: grids of the cohort's images.
+        networks: how many networks a step trains or asks.
+        needs_unlabeled: without, the labeled patches take the unlabeled ones' places too.
+
+    Raises:
+        OutOfMemoryError: the memory allowed does not hold the smallest patch.
+    """
+    preset = PRESETS[job.effective_preset]
+    budget = preset.patch_voxels_gpu if device.type == "cuda" else preset.patch_voxels_cpu
+    spacing, shape = _coarse_enough(geometries, budget * preset.patches_per_volume)
+    training = job.training()
+    labeled, unlabeled = training.labeled_patches, training.unlabeled_patches
+    if not needs_unlabeled:
+        labeled, unlabeled = labeled + unlabeled, 0
+    limit = memory_limit_bytes(job.memory_gib, device)
+    patch = fit_patch(shape, spacing, budget)
+    while training_bytes(patch, labeled + unlabeled, networks, precision) > limit:
+        smaller = smaller_patch(patch)
+        if smaller is None:
+            need = training_bytes(patch, labeled + unlabeled, networks, precision) / 2**30
+            raise OutOfMemoryError(
+                f"A training step needs about {need:.1f} GiB even with the smallest patch, and {limit / 2**30:.1f} GiB "
+                "may be used. Close other programs, allow more memory, or choose a method with one network."
+            )
+        patch = smaller
+    return Plan(
+        recipe=Recipe.for_modality(cohort.modality, spacing),
+        spacing_mm=spacing,
+        patch_size_voxels=patch,
+        labeled_patches=labeled,
+        unlabeled_patches=unlabeled,
+        precision=precision,
+        total_steps=job.steps,
+        mirror_left_right=job.views().mirror_left_right and not names_a_side(cohort.labels.names),
+    )
+
+
+def names_a_side(names: Sequence[str]) -> bool:
+    """Whether a label tells left from right, so that a mirrored patch would be a lie."""
+    words = {word for name in names for word in name.lower().replace("_", " ").replace("-", " ").split()}
+    return bool(words & {"left", "right", "l", "r", "lt", "rt"})
+
+
+def fit_patch(shape: Size, spacing_mm: Triple, most_voxels: int) -> Size:
+    """The largest patch within a typical volume, multiples of 16, as cubic in millimetres as the volume allows."""
+    patch = [max(STRIDE, math.ceil(extent / STRIDE) * STRIDE) for extent in shape]
+    while math.prod(patch) > most_voxels:
+        longest = max((a for a in range(3) if patch[a] > STRIDE), key=lambda a: patch[a] * spacing_mm[a])
+        patch[longest] -= STRIDE
+    return _size(patch)
+
+
+def smaller_patch(patch: Size) -> Size | None:
+    """One step down along the longest axis; None where none is left."""
+    longest = max(range(3), key=lambda axis: patch[axis])
+    if patch[longest] <= SMALLEST_AXIS:
+        return None
+    return _size([extent - STRIDE if axis == longest else extent for axis, extent in enumerate(patch)])
+
+
+def training_bytes(patch: Size, patches: int, networks: int, precision: Precision) -> float:
+    """About how much memory a training takes at most."""
+    return _FIXED_BYTES + math.prod(patch) * patches * networks * _BYTES_PER_VOXEL[precision.bf16]
+
+
+def memory_limit_bytes(memory_gib: float | None, device: torch.device) -> float:
+    """What a training may use: as asked, or what is free less a tenth."""
+    if memory_gib is not None:
+        return memory_gib * 2**30
+    if device.type == "cuda":
+        return 0.9 * torch.cuda.mem_get_info(device)[0]
+    return 0.9 * float(psutil.virtual_memory().available)
+
+
+def _coarse_enough(geometries: Sequence[Geometry], most_voxels: int) -> tuple[Triple, Size]:
+    """The cohort's spacing, coarser where a typical volume would hold too many voxels, and that volume's shape."""
+    spacing = choose_spacing(geometries)
+    extents = [
+        np.array(g.canonical_orientation().permute(g.shape)) * g.canonical_orientation().permute(g.spacing_dhw_mm)
+        for g in geometries
+    ]
+    extent = np.median(extents, axis=0)
+    while np.prod(extent / spacing) > most_voxels:
+        # The finest axis first: a coarse slice distance is rarely the one to give way.
+        finest = int(np.argmin(spacing))
+        spacing = _triple([s * 1.05 if axis == finest else s for axis, s in enumerate(spacing)])
+    return spacing, _size([max(1, round(float(e / s))) for e, s in zip(extent, spacing, strict=True)])
+
+
+def write_plan(folder: Path, plan: Plan) -> None:
+    """Write ``plan.json`` into the round."""
+    write_json(folder / "plan.json", plan.to_json())
+
+
+def read_plan(folder: Path) -> Plan | None:
+    """The plan of a round, None where it has none yet.
+
+    Raises:
+        NewerFormatError: a newer BARL wrote it.
+        JobError: it is damaged.
+    """
+    path = folder / "plan.json"
+    if not path.is_file():
+        return None
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if int(value["format_version"]) > FORMAT_VERSION:
+            raise NewerFormatError(f"{path} was written by a newer BARL. Update BARL to go on with this round.")
+        return Plan.from_json(value)
+    except (ValueError, KeyError, TypeError) as error:
+        raise JobError(f"{path} is damaged ({error}). Start a new round instead.") from error
+
+
+def _size(values: Sequence[int]) -> Size:
+    depth, height, width = (int(value) for value in values)
+    return depth, height, width
+
+
+def _triple(values: Sequence[float]) -> Triple:
+    depth, height, width = (float(value) for value in values)
+    return depth, height, width

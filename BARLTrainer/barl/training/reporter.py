@@ -1,0 +1,110 @@
+"""What the job folder learns of a training: events for programs, a status for whoever looks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from barl.jobs import EventWriter, State, Status, clear_stop, stop_requested, write_status
+
+_SECONDS_BETWEEN = 1.0
+_TRAINING_ENDS_AT = 90.0
+"""Percent shown when the training itself is over; predictions are the rest."""
+
+
+class Reporter:
+    """Writes events and status of one job.
+
+    Args:
+        folder: the job folder.
+        predicts: whether predictions follow the training.
+        clock: seconds since 1970.
+    """
+
+    def __init__(self, folder: Path, *, predicts: bool = True, clock: Callable[[], float] = time.time) -> None:
+        self._folder = folder
+        self._events = EventWriter(folder)
+        self._clock = clock
+        self._training_share = _TRAINING_ENDS_AT if predicts else 100.0
+        self._written = 0.0
+        self._status = Status(state=State.RUNNING, stage="starting", percent=0.0).by_this_process()
+
+    def start(self, *, resumed_at: int | None = None) -> None:
+        """The process is there; an old wish to stop is void."""
+        clear_stop(self._folder)
+        if resumed_at is None:
+            self._events.write("started")
+        else:
+            self._events.write("resumed", step=resumed_at, message=f"Going on from step {resumed_at}.")
+        self._put(force=True)
+
+    def stage(self, name: str, share: float = 0.0) -> None:
+        """A part that is not training: preparing, predicting."""
+        low, high = (0.0, 2.0) if name != "predicting" else (self._training_share, 100.0)
+        changed = name != self._status.stage
+        self._status = replace(self._status, stage=name, percent=low + share * (high - low), remaining_s=None)
+        self._put(force=changed)
+
+    def progress(self, step: int, total_steps: int, remaining_s: float | None) -> None:
+        """Where the training stands; written at most once a second."""
+        percent = 2.0 + (self._training_share - 2.0) * step / max(1, total_steps)
+        self._status = replace(
+            self._status, stage="training", percent=percent, remaining_s=remaining_s, step=step, total_steps=total_steps
+        )
+        if self._put():
+            self._events.write("progress", step=step, total_steps=total_steps, percent=percent, remaining_s=remaining_s)
+
+    def metric(self, **values: Any) -> None:
+        """Numbers over steps: losses, Dice."""
+        self._events.write("metric", **values)
+
+    def log(self, message: str, **values: Any) -> None:
+        """Something a person may want to know."""
+        self._events.write("log", message=message, **values)
+
+    def warning(self, message: str, **values: Any) -> None:
+        """Something a person should know."""
+        self._events.write("warning", message=message, **values)
+
+    def checkpoint(self, step: int) -> None:
+        """A place to go on from has been written."""
+        self._events.write("checkpoint", step=step)
+
+    def prediction(self, **values: Any) -> None:
+        """A case has been predicted, or could not be."""
+        self._events.write("prediction", **values)
+
+    def wants_stop(self) -> bool:
+        """Whether somebody asked for a graceful stop; shown at once."""
+        if not stop_requested(self._folder):
+            return False
+        if self._status.state is not State.STOPPING:
+            self._status = replace(self._status, state=State.STOPPING)
+            self._put(force=True)
+        return True
+
+    def stopped(self) -> None:
+        """Ended because it was asked to."""
+        self._end(State.STOPPED, "stopped", message="Stopped as asked. barl jobs resume goes on from here.")
+        clear_stop(self._folder)
+
+    def finished(self) -> None:
+        """All done."""
+        self._status = replace(self._status, percent=100.0, remaining_s=0.0)
+        self._end(State.FINISHED, "finished")
+
+    def _end(self, state: State, kind: Any, **fields: Any) -> None:
+        self._status = replace(self._status, state=state, stage=state.value, remaining_s=None)
+        self._events.write(kind, step=self._status.step, **fields)
+        self._put(force=True)
+
+    def _put(self, *, force: bool = False) -> bool:
+        now = self._clock()
+        if not force and 0 <= now - self._written < _SECONDS_BETWEEN:
+            return False
+        self._written = now
+        write_status(self._folder, replace(self._status, heartbeat=now))
+        return True

@@ -1,0 +1,323 @@
+"""One round from the job folder to a model and predictions."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from barl import __version__
+from barl.cohort import CaseState, Cohort, Role
+from barl.errors import CohortError, SettingsError
+from barl.imaging.audit import audit
+from barl.imaging.cache import PreparedCache
+from barl.imaging.volumes import read_geometry
+from barl.inference.batch import Job, segment
+from barl.inference.devices import choose_device, choose_precision, set_cpu_threads
+from barl.inference.model_folder import ModelCard, read_card, read_weights, write_model
+from barl.inference.predictor import Predictor
+from barl.jobs import JobFolder
+from barl.methods.factory import make_method
+from barl.methods.protocol import Method
+from barl.training.checkpoint import CheckpointFile
+from barl.training.job import TrainingJob, model_of_round, read_job
+from barl.training.loop import Batches, Training, train
+from barl.training.plan import Plan, make_plan, read_plan, smaller_patch, write_plan
+from barl.training.reporter import Reporter
+from barl.training.resident import ResidentCase, labeled_case, total_bytes, unlabeled_case
+from barl.training.sampler import Sampler, SamplerSettings
+from barl.training.validation import ValidationCase, mean_dice
+from barl.training.views import Chance
+
+logger = logging.getLogger(__name__)
+
+
+def run_round(folder: Path) -> None:
+    """Train as the job says, from its newest checkpoint if there is one, then predict.
+
+    Raises:
+        BarlError: whatever keeps the round from its end; the caller writes it into the status.
+    """
+    cohort, job = read_job(folder)
+    files = JobFolder(folder)
+    reporter = Reporter(folder, predicts=job.predict)
+    checkpoints = CheckpointFile(files.checkpoints)
+    resumed = checkpoints.read(torch.device("cpu"))
+    reporter.start(resumed_at=resumed.step if resumed else None)
+    del resumed
+
+    reporter.stage("checking")
+    _refuse_errors(cohort, reporter)
+    set_cpu_threads()
+    device = choose_device(job.device)
+    method = make_method(job.method, job.method_settings(), job.network())
+    plan = _plan(folder, cohort, job, method, device, reporter)
+    data = _prepare(cohort, plan, device, reporter)
+    training = _training(folder, cohort, job, plan, method, data, device, reporter)
+
+    over = train(training, checkpoints, reporter)
+    card = write_model(files.model, _card(cohort, job, plan, training), training.model.state_dict())
+    if not over:
+        reporter.stopped()
+        return
+    if job.predict and not _predict(cohort, card, training, files.predictions, reporter):
+        reporter.stopped()
+        return
+    reporter.finished()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundData:
+    """The prepared cases by what they are for."""
+
+    labeled: list[ResidentCase]
+    unlabeled: list[ResidentCase]
+    validation: list[ValidationCase]
+
+
+def _refuse_errors(cohort: Cohort, reporter: Reporter) -> None:
+    """No training starts on an error; warnings are told.
+
+    Raises:
+        CohortError: with all errors in words.
+    """
+    findings = audit(cohort, progress=lambda done, total: reporter.stage("checking", done / max(1, total)))
+    errors = [f for f in findings if f.severity == "error"]
+    for finding in findings:
+        if finding.severity != "error":
+            reporter.warning(f"{_of(finding.case_id)}{finding.message} {finding.advice}", case=finding.case_id)
+    if errors:
+        told = "\n".join(f"{_of(f.case_id)}{f.message} {f.advice}" for f in errors[:10])
+        more = f"\nand {len(errors) - 10} more: see barl cohort audit." if len(errors) > 10 else ""
+        raise CohortError(f"The cohort has {len(errors)} error(s) that must be mended before training:\n{told}{more}")
+
+
+def _of(case_id: str | None) -> str:
+    return f"Case {case_id}: " if case_id else ""
+
+
+def _plan(
+    folder: Path, cohort: Cohort, job: TrainingJob, method: Method[Any], device: torch.device, reporter: Reporter
+) -> Plan:
+    """The round's plan, made once."""
+    plan = read_plan(folder)
+    if plan is None:
+        cases = [case for case in cohort.cases if case.role is not Role.EXCLUDED]
+        plan = make_plan(
+            job,
+            cohort,
+            [read_geometry(cohort.image_path(case.id)) for case in cases],
+            device=device,
+            precision=choose_precision(device, job.precision),
+            networks=method.num_branches,
+            needs_unlabeled=method.needs_unlabeled,
+        )
+        if job.from_round is not None:
+            plan = _as_before(plan, read_card(model_of_round(cohort, job.from_round)))
+        write_plan(folder, plan)
+    spacing = " x ".join(f"{s:.2f}" for s in plan.spacing_mm)
+    patch = " x ".join(str(p) for p in plan.patch_size_voxels)
+    reporter.log(
+        f"{job.method} on {device}: voxels of {spacing} mm, patches of {patch} voxels, "
+        f"{plan.labeled_patches} labeled and {plan.unlabeled_patches} unlabeled a step; {plan.precision.reason}."
+    )
+    return plan
+
+
+def _as_before(plan: Plan, card: ModelCard) -> Plan:
+    """A warm start sees the volumes as the weights have learned them."""
+    assert card.recipe.spacing_dhw_mm is not None
+    return replace(plan, recipe=card.recipe, spacing_mm=card.recipe.spacing_dhw_mm)
+
+
+def _prepare(cohort: Cohort, plan: Plan, device: torch.device, reporter: Reporter) -> RoundData:
+    """Read, prepare and place all cases; what the cache holds already costs nothing.
+
+    Raises:
+        CohortError: there is no annotated training case.
+    """
+    cache = PreparedCache(cohort, plan.recipe)
+    data = RoundData(labeled=[], unlabeled=[], validation=[])
+    cases = [case for case in cohort.cases if case.role is not Role.EXCLUDED]
+    for index, case in enumerate(cases):
+        reporter.stage("preparing", index / len(cases))
+        image, _ = cache.image(case.id)
+        version = cohort.annotation(case.id)
+        label = cache.labels(version) if version is not None else None
+        if case.role is Role.VALIDATION:
+            if label is not None:
+                data.validation.append(ValidationCase(case_id=case.id, image=image, label=label))
+            continue
+        if label is not None:
+            data.labeled.append(labeled_case(case.id, image, label, device))
+            data.unlabeled.append(ResidentCase(case_id=case.id, image=data.labeled[-1].image))
+        else:
+            data.unlabeled.append(unlabeled_case(case.id, image, device))
+    if not data.labeled:
+        raise CohortError(
+            f"Cohort {cohort.name} has no annotated training case. Annotate at least one: "
+            "in Slicer, or with barl cohort annotate."
+        )
+    gib = total_bytes([*data.labeled, *data.unlabeled]) / 2**30
+    reporter.log(
+        f"{len(data.labeled)} annotated, {len(data.unlabeled) - len(data.labeled)} without annotation, "
+        f"{len(data.validation)} for validation; {gib:.2f} GiB of voxels."
+    )
+    return data
+
+
+def _training(
+    folder: Path,
+    cohort: Cohort,
+    job: TrainingJob,
+    plan: Plan,
+    method: Method[Any],
+    data: RoundData,
+    device: torch.device,
+    reporter: Reporter,
+) -> Training:
+    torch.manual_seed(job.seed)
+    model = method.build(1, cohort.labels.num_classes)
+    if job.from_round is not None:
+        _warm_start(model, job, model_of_round(cohort, job.from_round))
+        reporter.log(f"Starting from the weights of round {job.from_round}.")
+    model = plan.precision.place(model, device)
+    chance = Chance(job.seed, device)
+    shrinking = _Shrinking(folder, job, plan, data, chance)
+    training = Training(
+        method=method,
+        model=model,
+        batches=shrinking.batches(),
+        chance=chance,
+        settings=job.training(),
+        precision=plan.precision,
+        device=device,
+        total_steps=plan.total_steps,
+        budget_seconds=0.0 if job.steps is not None else job.budget_seconds,
+        make_smaller=shrinking.smaller,
+    )
+    if data.validation:
+        training.validate = _validator(cohort, job, shrinking, training, data.validation)
+    return training
+
+
+class _Shrinking:
+    """Batches of the plan; after running out of memory, of a smaller one."""
+
+    def __init__(self, folder: Path, job: TrainingJob, plan: Plan, data: RoundData, chance: Chance) -> None:
+        self.plan = plan
+        self._folder = folder
+        self._job = job
+        self._data = data
+        self._chance = chance
+
+    def batches(self) -> Batches:
+        training = self._job.training()
+        settings = SamplerSettings(
+            patch_size_voxels=self.plan.patch_size_voxels,
+            spacing_mm=self.plan.spacing_mm,
+            labeled_patches=self.plan.labeled_patches,
+            unlabeled_patches=self.plan.unlabeled_patches,
+            foreground_share=training.foreground_share,
+            views=replace(self._job.views(), mirror_left_right=self.plan.mirror_left_right),
+        )
+        return Sampler(self._data.labeled, self._data.unlabeled, settings, self._chance)
+
+    def smaller(self) -> Batches | None:
+        """Half the patches first, then smaller ones."""
+        plan = self.plan
+        if max(plan.labeled_patches, plan.unlabeled_patches) > 1:
+            halves = {n: (getattr(plan, n) + 1) // 2 for n in ("labeled_patches", "unlabeled_patches")}
+            self.plan = replace(plan, **halves)
+        else:
+            patch = smaller_patch(plan.patch_size_voxels)
+            if patch is None:
+                return None
+            self.plan = replace(plan, patch_size_voxels=patch)
+        write_plan(self._folder, self.plan)
+        return self.batches()
+
+
+def _warm_start(model: nn.Module, job: TrainingJob, folder: Path) -> None:
+    """Take the weights of an earlier round.
+
+    Raises:
+        SettingsError: they belong to another method or network.
+    """
+    card = read_card(folder)
+    same = card.method == job.method and card.network == job.network()
+    try:
+        if same:
+            model.load_state_dict(read_weights(folder))
+            return
+    except RuntimeError as error:
+        logger.info("weights of %s do not fit: %s", folder, error)
+    raise SettingsError(
+        f"Round {job.from_round} was trained with method {card.method} and other networks than this round asks for "
+        f"({job.method}). Choose the same method and settings, or start without --from-round."
+    )
+
+
+def _validator(
+    cohort: Cohort, job: TrainingJob, shrinking: _Shrinking, training: Training, cases: Sequence[ValidationCase]
+) -> Callable[[], dict[str, float]]:
+    def validate() -> dict[str, float]:
+        card = _card(cohort, job, shrinking.plan, training)
+        return mean_dice(_predictor(card, training), cases, cohort.labels)
+
+    return validate
+
+
+def _predictor(card: ModelCard, training: Training) -> Predictor:
+    method, model = training.method, training.model
+    return Predictor(card, model, lambda p: method.predict(model, p), training.device, training.precision)
+
+
+def _card(cohort: Cohort, job: TrainingJob, plan: Plan, training: Training) -> ModelCard:
+    return ModelCard(
+        method=job.method,
+        settings=job.method_settings(),
+        network=job.network(),
+        labels=cohort.labels,
+        recipe=plan.recipe,
+        patch_size_voxels=plan.patch_size_voxels,
+        training={
+            "barl": __version__,
+            "torch": torch.__version__,
+            "device": str(training.device),
+            "steps": training.step,
+            "seconds": round(training.seconds, 1),
+            "seed": job.seed,
+            "from_round": job.from_round,
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        },
+    )
+
+
+def _predict(cohort: Cohort, card: ModelCard, training: Training, folder: Path, reporter: Reporter) -> bool:
+    """Predict what nobody has fully annotated, and the validation cases. False when stopped before the end."""
+    training.model.eval()
+    jobs = [
+        Job(case=case.id, image=cohort.image_path(case.id))
+        for case in cohort.cases
+        if case.role is not Role.EXCLUDED
+        and (case.role is Role.VALIDATION or cohort.state(case.id) not in (CaseState.ANNOTATED, CaseState.ACCEPTED))
+    ]
+    outcomes = segment(
+        _predictor(card, training), jobs, folder, on_progress=lambda share, _: reporter.stage("predicting", share)
+    )
+    for outcome in outcomes:
+        reporter.prediction(
+            case=outcome.case, state=outcome.state, message=outcome.message, mean_uncertainty=outcome.mean_uncertainty
+        )
+        if outcome.state == "failed":
+            reporter.warning(f"Case {outcome.case} could not be predicted: {outcome.message}", case=outcome.case)
+        if reporter.wants_stop():
+            return False
+    return True

@@ -1,0 +1,48 @@
+"""What may be chosen about a training, apart from the method and its networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from barl.errors import SettingsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """The optimizer and the batch. Geometry and intensity changes are in ``views.ViewSettings``."""
+
+    learning_rate: float = 0.01
+    """First learning rate of SGD with momentum; falls to 0 as (1 - done)^0.9."""
+
+    momentum: float = 0.9
+    """Momentum of SGD."""
+
+    weight_decay: float = 1e-4
+    """L2 decay of all weights."""
+
+    clip_norm: float = 10.0
+    """Longest gradient; longer ones are shortened. Guards the first steps of a fresh network."""
+
+    labeled_patches: int = 2
+    """Labeled patches in a step. A method without unlabeled terms gets the unlabeled share as well."""
+
+    unlabeled_patches: int = 2
+    """Unlabeled patches in a step."""
+
+    foreground_share: float = 0.67
+    """Share of labeled patches centered on a voxel of a class drawn evenly; the rest lies anywhere annotated."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.learning_rate <= 1:
+            raise SettingsError(f"learning_rate must be above 0 and at most 1, got {self.learning_rate}")
+        if not 0 <= self.momentum < 1:
+            raise SettingsError(f"momentum must be from 0 up to, but not including, 1, got {self.momentum}")
+        if self.weight_decay < 0:
+            raise SettingsError(f"weight_decay must be 0 or more, got {self.weight_decay}")
+        if self.clip_norm <= 0:
+            raise SettingsError(f"clip_norm must be above 0, got {self.clip_norm}")
+        for name in ("labeled_patches", "unlabeled_patches"):
+            if not 1 <= getattr(self, name) <= 64:
+                raise SettingsError(f"{name} must be from 1 to 64, got {getattr(self, name)}")
+        if not 0 <= self.foreground_share <= 1:
+            raise SettingsError(f"foreground_share must be from 0 to 1, got {self.foreground_share}")

@@ -1,0 +1,84 @@
+"""One step of gradient descent that a broken batch cannot spoil.
+
+Shapes: scalars only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from barl.errors import DivergedError
+from barl.methods.protocol import Batch, LossTerms, Method, Progress
+from barl.training.schedule import learning_rate
+from barl.training.settings import TrainingSettings
+
+
+class Stepper:
+    """SGD with momentum and clipped gradients; losses stay on the device until they are asked for.
+
+    A step whose gradient is not finite leaves the weights as they were, decided on the device, so that nothing waits
+    for the host.
+    """
+
+    def __init__(self, method: Method[Any], model: nn.Module, settings: TrainingSettings, device: torch.device) -> None:
+        self.method = method
+        self.model = model
+        self.settings = settings
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.SGD(
+            self.parameters,
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        self._broken = torch.zeros((), device=device)
+        self._sums: dict[str, Tensor] = {}
+        self._count = 0
+
+    def step(self, batch: Batch, progress: Progress, autocast: Any) -> None:
+        """Forward, backward, update."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings.learning_rate, progress.done)
+        with autocast:
+            loss = self.method.training_step(self.model, batch, progress)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()  # type: ignore[no-untyped-call]
+        self._update(loss, progress)
+
+    def read_losses(self) -> dict[str, float]:
+        """Means since the last reading; waits for the device.
+
+        Raises:
+            DivergedError: a step was not finite. The weights are those of the step before it.
+        """
+        if float(self._broken) > 0:
+            raise DivergedError(
+                "The loss is no longer a number, so the training was stopped; the weights from before are kept. "
+                "Check the images for extreme values (barl cohort audit), or lower the learning rate "
+                "(--set training.learning_rate=0.003)."
+            )
+        values = torch.stack(list(self._sums.values())).tolist() if self._sums else []
+        means = {name: value / self._count for name, value in zip(self._sums, values, strict=True)}
+        self._sums, self._count = {}, 0
+        return means
+
+    def _update(self, loss: LossTerms, progress: Progress) -> None:
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm, foreach=True)
+        broken = (~torch.isfinite(norm + loss.total.detach())).float()
+        # The fused optimizer leaves everything as it is where this is 1; the gradient scaler of torch.amp uses it too.
+        self.optimizer.found_inf = broken  # type: ignore[attr-defined]
+        self.optimizer.step()
+        self.method.after_step(self.model, progress)
+        self._broken += broken
+        self._note({"loss": loss.total.detach(), **loss.terms})
+
+    def _note(self, terms: Mapping[str, Tensor]) -> None:
+        for name, value in terms.items():
+            value = value.detach().float()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._count += 1

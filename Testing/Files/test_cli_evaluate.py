@@ -1,0 +1,113 @@
+"""``barl evaluate`` on files, folders and a cohort, with numbers computed by hand."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_study import SHAPE, barl, box, make_cohort, write_image
+
+
+def test_a_box_moved_by_one_slice_has_the_dice_computed_by_hand(tmp_path: Path) -> None:
+    prediction = write_image(tmp_path / "prediction.nii.gz", box(start=2))
+    reference = write_image(tmp_path / "reference.nii.gz", box(start=1))
+
+    scores = barl("evaluate", prediction, reference, "--labels", "1=jaw", "--json").json["cases"][0]["scores"]
+
+    assert scores[0]["name"] == "jaw"
+    assert scores[0]["dice"] == pytest.approx(2 * 18 / (27 + 27))
+    assert scores[0]["jaccard"] == pytest.approx(18 / 36)
+    assert scores[0]["hd95_mm"] == pytest.approx(1.5)
+    assert scores[0]["hd95_voxels"] == pytest.approx(1.0)
+
+
+def test_an_empty_prediction_has_no_distance_and_says_so(tmp_path: Path) -> None:
+    prediction = write_image(tmp_path / "prediction.nii.gz", np.zeros(SHAPE, np.uint8))
+    reference = write_image(tmp_path / "reference.nii.gz", box())
+
+    as_json = barl("evaluate", prediction, reference, "--labels", "1=jaw", "--json")
+    shown = barl("evaluate", prediction, reference, "--labels", "1=jaw")
+
+    score = as_json.json["cases"][0]["scores"][0]
+    assert (score["dice"], score["hd95_mm"], score["assd_mm"]) == (0.0, None, None)
+    assert score["note"] in shown.out
+    assert as_json.json["summary"][0]["metrics"]["hd95_mm"] == {"mean": None, "std": None, "n": 0, "undefined": 1}
+
+
+def test_folders_are_matched_by_name_and_written_to_csv(tmp_path: Path) -> None:
+    for name in ("P01", "P02", "P03"):
+        write_image(tmp_path / "predictions" / f"{name}.nii.gz", box())
+    for name in ("P01_seg", "P02"):
+        write_image(tmp_path / "references" / f"{name}.nrrd", box())
+    table = tmp_path / "scores" / "table.csv"
+
+    answer = barl("evaluate", tmp_path / "predictions", tmp_path / "references", "--csv", table, "--json")
+
+    assert answer.code == 0
+    assert [case["case_id"] for case in answer.json["cases"]] == ["P01", "P02"]
+    assert [Path(path).name for path in answer.json["unmatched"]] == ["P03.nii.gz"]
+    with table.open(encoding="utf-8", newline="") as file:
+        assert [row["Dice"] for row in csv.DictReader(file)] == ["1", "1"]
+
+
+def test_a_cohort_gives_names_and_only_what_is_known_counts(tmp_path: Path) -> None:
+    cohort = make_cohort(tmp_path / "study", "P01", "P02")
+    drawn = np.zeros(SHAPE, np.uint8)
+    drawn[2] = box()[2]
+    barl(
+        "cohort",
+        "annotate",
+        cohort,
+        "P01",
+        write_image(tmp_path / "drawn.nii.gz", drawn),
+        "--coverage",
+        "slices",
+        "--axis",
+        "0",
+    )
+    for name in ("P01", "P02"):
+        write_image(tmp_path / "predictions" / f"{name}.nii.gz", box())
+
+    answer = barl("evaluate", tmp_path / "predictions", cohort, "--json")
+
+    assert answer.code == 0
+    jaw, teeth = answer.json["cases"][0]["scores"]
+    assert (jaw["name"], jaw["dice"], jaw["known_voxels"]) == ("jaw", 1.0, SHAPE[1] * SHAPE[2])
+    assert (teeth["name"], teeth["dice"]) == ("teeth", None)
+    assert len(answer.json["unmatched"]) == 1
+
+
+def test_grids_that_differ_are_told_and_the_other_cases_scored(tmp_path: Path) -> None:
+    for name, origin in (("P01", (0.0, 0.0, 0.0)), ("P02", (5.0, 0.0, 0.0))):
+        write_image(tmp_path / "predictions" / f"{name}.nii.gz", box(), origin=origin)
+        write_image(tmp_path / "references" / f"{name}.nii.gz", box())
+
+    some = barl("evaluate", tmp_path / "predictions", tmp_path / "references", "--json")
+    one = barl("evaluate", tmp_path / "predictions" / "P02.nii.gz", tmp_path / "references" / "P02.nii.gz", "--json")
+
+    assert some.code == one.code == 2
+    assert [case["case_id"] for case in some.json["cases"]] == ["P01"]
+    assert "P02" in some.json["failed"][0]["message"]
+    assert "grid" in one.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("predictions", "references", "part"),
+    [
+        ("nowhere", "references", "does not exist"),
+        ("empty", "references", "holds no segmentation"),
+        ("predictions", "nowhere", "not a folder"),
+        ("predictions", "empty", "same name"),
+    ],
+)
+def test_nothing_to_compare_is_said(tmp_path: Path, predictions: str, references: str, part: str) -> None:
+    (tmp_path / "empty").mkdir()
+    write_image(tmp_path / "predictions" / "P01.nii.gz", box())
+    write_image(tmp_path / "references" / "P01.nii.gz", box())
+
+    answer = barl("evaluate", tmp_path / predictions, tmp_path / references)
+
+    assert answer.code == 2
+    assert part in answer.said
