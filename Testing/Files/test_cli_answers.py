@@ -179,6 +179,19 @@ def test_a_training_that_makes_no_sense_is_not_started(tmp_path: Path, arguments
     assert snapshot(tmp_path) == before
 
 
+def test_a_cohort_without_annotations_starts_no_round(tmp_path: Path) -> None:
+    cohort = make_cohort(tmp_path / "study", "P01", "P02")
+    before = snapshot(tmp_path)
+
+    answer = barl("train", cohort, "--json")
+
+    assert answer.code == 2
+    assert answer.json["error"]["type"] == "CohortError"
+    assert "barl cohort annotate" in answer.json["error"]["message"]
+    assert snapshot(tmp_path) == before
+    assert not (cohort / "rounds").exists()
+
+
 def test_training_and_prediction_need_a_cohort_and_a_model(tmp_path: Path) -> None:
     cohort = make_cohort(tmp_path / "study", "P01")
     image = tmp_path / "scans" / "P01.nii.gz"

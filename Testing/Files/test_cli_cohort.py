@@ -54,7 +54,7 @@ def test_status_shows_a_person_states_and_missing_images(a_cohort: Path) -> None
     answer = barl("cohort", "status", a_cohort)
 
     assert answer.code == 0
-    assert all(part in answer.out for part in ("P01", "unlabeled", "training", "missing", "2 cases"))
+    assert all(part in answer.out for part in ("P01", "unlabeled", "training", "missing", "cases: 2"))
 
 
 def test_a_role_is_changed_and_an_unknown_case_or_role_refused(a_cohort: Path) -> None:

@@ -172,6 +172,20 @@ def test_a_failed_job_says_why_and_where_its_log_is(a_job: JobFolder, monkeypatc
     assert as_json.json["error"] == {"type": "JobFailedError", "message": "The loss is no longer a number."}
 
 
+def test_a_job_that_found_its_input_wrong_ends_with_code_2(a_job: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    EventWriter(a_job).write("failed", message="Case P01: the image is missing.", error="CohortError")
+
+    answer = _resume_with(
+        monkeypatch,
+        a_job,
+        Status(state=State.FAILED, error="Case P01: the image is missing."),
+        arguments=("--json",),
+    )
+
+    assert answer.code == 2
+    assert answer.json["error"]["type"] == "CohortError"
+
+
 def test_a_detached_job_returns_at_once(a_job: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = _resume_with(monkeypatch, a_job, Status(state=State.FINISHED), arguments=("--detach",))
 

@@ -112,7 +112,7 @@ def test_unpainted_voxels_of_scribbles_are_unknown(a_study: Cohort, tmp_path: Pa
     painted = some_labels()
     painted[0, :2] = 255
     write_segmentation(tmp_path / "a.seg.nrrd", painted, GRID, JAW_AND_TEETH, background_painted=True)
-    expected = np.select([painted == 255, painted == 0], [0, 255], painted)
+    expected = np.where(painted == 255, 0, np.where(painted == 0, 255, painted))
     np.testing.assert_array_equal(imported(a_study, tmp_path / "a.seg.nrrd", SCRIBBLES), expected)
 
 

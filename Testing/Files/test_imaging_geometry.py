@@ -27,6 +27,11 @@ def test_an_index_lies_where_slicer_shows_it() -> None:
     assert geometry.spacing_dhw_mm == (3.0, 2.0, 0.5)
 
 
+def test_slicer_is_told_the_grid_in_ras() -> None:
+    geometry = grid((5, 6, 7), spacing=(0.5, 2.0, 3.0), origin=(10, 20, 30), direction=np.diag([-1, 1, 1]))
+    assert geometry.slicer_text == "0.5;0;0;-10;0;-2;0;-20;0;0;3;30;0;0;0;1;0;6;0;5;0;4;"
+
+
 def test_a_difference_is_told_in_words() -> None:
     expected = grid(spacing=(0.3, 0.3, 0.3))
     assert grid(spacing=(0.4, 0.4, 0.4)).difference_from(expected) == (

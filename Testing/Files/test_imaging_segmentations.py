@@ -43,6 +43,13 @@ def test_slicerio_and_itk_see_the_same_voxels_as_barl_wrote(tmp_path: Path) -> N
     np.testing.assert_allclose(image.GetDirection(), OBLIQUE.direction, atol=1e-9)
 
 
+def test_slicer_finds_the_whole_image_grid(tmp_path: Path) -> None:
+    write_segmentation(tmp_path / "a.seg.nrrd", some_labels(1), OBLIQUE, JAW_AND_TEETH)
+    note = f"ConversionParameters:=Reference image geometry|{OBLIQUE.slicer_text}|Grid of the image.&\n"
+    assert note.encode() in (tmp_path / "a.seg.nrrd").read_bytes()
+    assert read_labels(tmp_path / "a.seg.nrrd", JAW_AND_TEETH).array.any()
+
+
 def test_terminology_comes_back_as_it_was(tmp_path: Path) -> None:
     entry = "General~SCT^123037004^Anatomical Structure~SCT^113197003^Knöchel~^^~Anatomic codes~^^~^^"
     table = LabelTable((Label(value=9, name="rib", color=(1, 2, 254), terminology=entry),))

@@ -69,6 +69,54 @@ def test_voxels_are_int16_where_they_fit_else_float32(tmp_path: Path, array: np.
 
 
 @pytest.mark.parametrize("suffix", SINGLE_FILE_SUFFIXES)
+def test_voxels_that_are_no_numbers_are_kept_for_the_audit_to_count(tmp_path: Path, suffix: str) -> None:
+    array = np.array([np.nan, np.inf, -np.inf, 1.5] * 3, np.float32).reshape(3, 2, 2)
+    write_volume(tmp_path / f"a{suffix}", array, grid((3, 2, 2)))
+    np.testing.assert_array_equal(read_volume(tmp_path / f"a{suffix}").array, array)
+
+
+def test_the_scaling_of_a_nifti_header_is_applied_as_itk_does(tmp_path: Path) -> None:
+    write_volume(tmp_path / "a.nii", some_voxels(), grid())
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    content[112:120] = np.array([0.5, -10], "<f4").tobytes()
+    (tmp_path / "a.nii").write_bytes(content)
+    expected = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "a.nii")))
+    assert not np.array_equal(expected, some_voxels())
+    np.testing.assert_allclose(read_volume(tmp_path / "a.nii").array, expected)
+
+
+def test_a_header_that_promises_more_than_fits_into_memory_is_told(tmp_path: Path) -> None:
+    write_volume(tmp_path / "a.nii", some_voxels(), grid())
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    content[42:48] = np.array([32_767] * 3, "<i2").tobytes()
+    (tmp_path / "a.nii").write_bytes(content)
+    with pytest.raises(ImageError, match=r"memory|cut short"):
+        read_volume(tmp_path / "a.nii")
+
+
+def test_nifti_files_of_the_other_byte_order_are_read(tmp_path: Path) -> None:
+    write_volume(tmp_path / "a.nii", some_voxels(), grid())
+    content = np.frombuffer((tmp_path / "a.nii").read_bytes(), np.uint8).copy()
+    fields = [
+        (0, 4, 1),
+        (32, 4, 1),
+        (36, 2, 1),
+        (40, 2, 8),
+        (56, 4, 3),
+        (68, 2, 4),
+        (76, 4, 8),
+        (108, 4, 3),
+        (120, 2, 1),
+    ]
+    for start, width, count in [*fields, (124, 4, 6), (252, 2, 2), (256, 4, 18), (352, 2, some_voxels().size)]:
+        part = content[start : start + width * count]
+        part[:] = part.reshape(count, width)[:, ::-1].ravel()
+    (tmp_path / "a.nii").write_bytes(content.tobytes())
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "a.nii"))), some_voxels())
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.nii").array, some_voxels())
+
+
+@pytest.mark.parametrize("suffix", SINGLE_FILE_SUFFIXES)
 @pytest.mark.parametrize("share", [0.99, 0.6, 0.02])
 def test_a_file_cut_short_is_noticed(
     tmp_path: Path, suffix: str, share: float, capfd: pytest.CaptureFixture[str]

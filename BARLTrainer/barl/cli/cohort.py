@@ -119,7 +119,7 @@ def _shown(cohort: Cohort, rows: list[dict[str, Any]], rounds: int) -> tuple[Tab
         cells = (row["id"], row["state"], row["coverage"], row["annotation"], row["role"])
         listing.add_row(*(escape(_word(cell)) for cell in cells), found)
     names = ", ".join(f"{label.value} {label.name}" for label in cohort.labels.labels)
-    return listing, f"{len(rows)} cases, {rounds} rounds, {cohort.modality.value}; labels: {escape(names)}"
+    return listing, f"cases: {len(rows)}, rounds: {rounds}, {cohort.modality.value}; labels: {escape(names)}"
 
 
 def _word(value: object) -> str:

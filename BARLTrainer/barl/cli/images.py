@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from barl.cli.matching import OTHER_RESULTS
 from barl.cohort.layout import case_id_from
 from barl.errors import CohortError, ImageError
 from barl.imaging.volumes import find_volumes, read_geometry
-
-UNCERTAINTY_SUFFIX = ".uncertainty.nrrd"
 
 
 def found_images(paths: Sequence[Path]) -> list[Path]:
@@ -31,8 +30,8 @@ def found_images(paths: Sequence[Path]) -> list[Path]:
 
 
 def _images_in(folder: Path) -> list[Path]:
-    """Every volume of a folder but the uncertainty maps that predictions leave there."""
-    return [path for path in find_volumes(folder) if not path.name.lower().endswith(UNCERTAINTY_SUFFIX)]
+    """Every volume of a folder but the maps that predictions leave there."""
+    return [path for path in find_volumes(folder) if not path.name.lower().endswith(OTHER_RESULTS)]
 
 
 def checked_images(images: Sequence[Path], *, taken: Iterable[str]) -> list[Path]:

@@ -80,11 +80,11 @@ def show(
     metrics = _newest_metrics(events)
     messages = [str(event["message"]) for event in events if event.get("message")][-_LAST_MESSAGES:]
     record = {"job": job.path, "kind": spec.kind, **_facts(status), "metrics": metrics, "messages": messages}
-    shown = table(escape(str(job.path)), "what", "")
+    shown = table("", "what", "")
     for name, value in {"kind": spec.kind, **_facts(status), **metrics}.items():
         if value is not None and value != "":
             shown.add_row(name.replace("_", " "), escape(_words(name, value)))
-    out.result({**record, "payload": spec.payload}, shown, *map(escape, messages))
+    out.result({**record, "payload": spec.payload}, f"[bold]{escape(str(job.path))}[/]", shown, *map(escape, messages))
 
 
 @app.command("stop")
@@ -150,7 +150,7 @@ def _newest_metrics(events: list[dict[str, Any]]) -> dict[str, float]:
     for event in events:
         if event.get("kind") == "metric":
             numbers = {key: value for key, value in event.items() if isinstance(value, int | float)}
-            metrics.update({key: value for key, value in numbers.items() if key not in {"time", "step"}})
+            metrics.update({key: value for key, value in numbers.items() if key not in {"time", "step", "seconds"}})
     return metrics
 
 

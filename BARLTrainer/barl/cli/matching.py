@@ -11,7 +11,8 @@ from barl.errors import InputError, LabelError
 
 _SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 _ADDED_WORDS = re.compile(r"([._-](seg|segmentation|label|labels|labelmap|mask|gt))+$", re.IGNORECASE)
-_OTHER_RESULTS = ".uncertainty.nrrd"
+OTHER_RESULTS = (".uncertainty.nrrd", ".disagreement.nrrd")
+"""Maps that predictions leave beside their labels."""
 
 
 def label_files(folder: Path) -> list[Path]:
@@ -57,9 +58,7 @@ def names_of(path: Path) -> tuple[str, str]:
 
 def _is_label_file(path: Path) -> bool:
     name = path.name.lower()
-    return (
-        path.is_file() and not name.startswith(".") and name.endswith(_SUFFIXES) and not name.endswith(_OTHER_RESULTS)
-    )
+    return path.is_file() and not name.startswith(".") and name.endswith(_SUFFIXES) and not name.endswith(OTHER_RESULTS)
 
 
 def _nothing_matched(folder: Path, files: Sequence[Path], case_ids: Sequence[str]) -> str:

@@ -32,10 +32,12 @@ def predict(
         records = segment_files(model_folder, images, output, device=device, on_progress=report, overwrite=overwrite)
     rows: list[dict[str, Any]] = [plain(record) for record in records]
     failed = [row for row in rows if row["state"] == "failed"]
-    shown = table("Predictions", "case", "state", "message")
+    shown = table("Predictions", "case", "state", "seconds", "mean uncertainty", "message")
     for row in rows:
         state = f"[red]{row['state']}[/]" if row["state"] == "failed" else str(row["state"])
-        shown.add_row(escape(str(row["case"])), state, escape(str(row.get("message") or "")))
+        uncertainty = "" if row["mean_uncertainty"] is None else f"{row['mean_uncertainty']:.3f}"
+        seconds = f"{row['seconds']:.1f}" if row["state"] == "done" else ""
+        shown.add_row(escape(row["case"]), state, seconds, uncertainty, escape(row["message"]))
     counts = f"{len(rows) - len(failed)} of {len(rows)} in {escape(str(output))}"
     out.result({"output": output, "records": rows, "failed": len(failed)}, shown, counts)
     if failed:

@@ -12,8 +12,8 @@ from barl.catalog import card
 from barl.cli.cohort import CohortFolder
 from barl.cli.output import JsonFlag, Output
 from barl.cli.watch import conclude, launch_and_watch
-from barl.cohort import Cohort
-from barl.errors import SettingsError
+from barl.cohort import Cohort, Role
+from barl.errors import CohortError, SettingsError
 from barl.jobs import JobFolder
 
 
@@ -38,14 +38,16 @@ def train(
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
     from_round: Annotated[int | None, typer.Option(min=1, help="Start from the weights of this round.")] = None,
     memory_gib: Annotated[float | None, typer.Option(help="Use at most this much memory of the device.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A method's setting, or training.learning_rate=0.01."),
+    ] = None,
     no_predict: Annotated[bool, typer.Option("--no-predict", help="Do not predict the cohort at the end.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Return at once; watch with barl jobs show.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Train on a cohort and predict its cases. The training goes on when this window is closed."""
     _refuse_empty_budget(minutes, steps, memory_gib)
-    Cohort.open(cohort)  # torch takes seconds to import; a wrong folder is told at once
     options: dict[str, Any] = {
         "method": card(method).name,
         "preset": preset.value if preset else None,
@@ -59,6 +61,7 @@ def train(
         "settings": parse_settings(settings or []),
         "predict": not no_predict,
     }
+    _refuse_nothing_annotated(Cohort.open(cohort))  # before torch, which takes seconds, and before there is a round
     from barl.training.job import create
 
     out = Output(as_json)
@@ -84,6 +87,15 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             settings[key] = value
     return settings
+
+
+def _refuse_nothing_annotated(cohort: Cohort) -> None:
+    training = [case.id for case in cohort.cases if case.role is Role.TRAINING]
+    if not any(cohort.annotation(case_id) for case_id in training):
+        raise CohortError(
+            f"Cohort {cohort.name} has no annotated training case, so there is nothing to learn from. Annotate two to "
+            "five cases, or some of their slices, in Slicer; or import label files with barl cohort annotate."
+        )
 
 
 def _refuse_empty_budget(minutes: float | None, steps: int | None, memory_gib: float | None) -> None:

@@ -12,8 +12,10 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from barl import errors
 from barl.cli.output import Output
 from barl.cli.progress import clock
+from barl.errors import BarlError, JobFailedError
 from barl.jobs import EventReader, JobFolder, State, Status, launch, read_status, request_stop
 
 _WENT_WRONG = (State.FAILED, State.INTERRUPTED)
@@ -74,31 +76,37 @@ def conclude(job: JobFolder, status: Status | None, out: Output) -> None:
     """Say how it ended, and where to go from there.
 
     Raises:
-        typer.Exit: with code 1, when the job failed or was interrupted.
+        typer.Exit: with code 1 when the work failed or was interrupted, 2 when its input was wrong.
     """
-    record: dict[str, Any] = {"job": job.path}
     where = escape(str(job.path))
     if status is None:
-        pid = read_status(job).pid
-        out.result(
-            {**record, "state": "running", "pid": pid}, f"Running by itself. Watch it: barl jobs show {where} --follow"
-        )
+        said = f"Running by itself. Watch it: barl jobs show {where} --follow"
+        out.result({"job": job.path, "state": "running"}, said)
         return
-    record |= {"state": status.state, "step": status.step, "total_steps": status.total_steps}
-    wrong = status.state in _WENT_WRONG
-    if wrong:
-        message = status.error or "The process ended without a word. Its last output is in the log."
-        record |= {"error": {"type": "JobFailedError", "message": message}, "log": job.log}
-    out.result(record, *_farewell(job, status))
-    if wrong:
-        raise typer.Exit(1)
+    record: dict[str, Any] = {"job": job.path, "state": status.state, "step": status.step}
+    record |= {"total_steps": status.total_steps, "predictions": job.predictions}
+    if status.state not in _WENT_WRONG:
+        out.result(record, *_farewell(job, status))
+        return
+    kind = _failure(job) if status.state is State.FAILED else JobFailedError
+    message = status.error or "The process ended without a word."
+    record |= {"error": {"type": kind.__name__, "message": message}, "log": job.log}
+    out.result(record, f"[bold red]Error:[/] {escape(message)}", *_farewell(job, status))
+    raise typer.Exit(kind.exit_code)
+
+
+def _failure(job: JobFolder) -> type[BarlError]:
+    """The kind of error a job says it ended with."""
+    failed = [event for event in EventReader(job).read_new() if event.get("kind") == "failed"]
+    kind = getattr(errors, str(failed[-1].get("error")), None) if failed else None
+    return kind if isinstance(kind, type) and issubclass(kind, BarlError) else JobFailedError
 
 
 def _farewell(job: JobFolder, status: Status) -> list[str]:
     where = escape(str(job.path))
-    lines = [f"[bold]{status.state.value.capitalize()}[/] at step {status.step} of {status.total_steps}: {where}"]
+    reached = f" at step {status.step} of {status.total_steps}" if status.step else ""
+    lines = [f"[bold]{status.state.value.capitalize()}[/]{reached}: {where}"]
     if status.state in _WENT_WRONG:
-        lines.append(f"[bold red]Error:[/] {escape(status.error or 'the process ended without a word')}")
         lines.append(f"Log: {escape(str(job.log))}. Nothing that was drawn is lost.")
     if status.state is not State.FINISHED:
         lines.append(f"Go on from the last checkpoint: barl jobs resume {where}")
@@ -151,15 +159,18 @@ class _Lines:
 
     def __init__(self, out: Output) -> None:
         self._out = out
-        self._last: tuple[float, str] = (float("-inf"), "")
+        self._when = float("-inf")
+        self._stage = self._last = ""
 
     def show(self, status: Status, metrics: Mapping[str, float]) -> None:
-        """Print when the stage changes, and every few seconds."""
+        """Print when the stage changes, and every few seconds when there is something new."""
         stage = status.stage or status.state.value
-        if stage == self._last[1] and time.monotonic() - self._last[0] < _SECONDS_BETWEEN_LINES:
+        if stage == self._stage and time.monotonic() - self._when < _SECONDS_BETWEEN_LINES:
             return
-        self._last = (time.monotonic(), stage)
-        self._out.note(f"{status.percent or 0:3.0f} % {escape(stage)} {_rest(status, metrics)}")
+        line = f"{status.percent or 0:3.0f} % {stage} {_rest(status, metrics)}".rstrip()
+        if line != self._last:
+            self._out.note(escape(line))
+        self._when, self._stage, self._last = time.monotonic(), stage, line
 
 
 def _rest(status: Status, metrics: Mapping[str, float]) -> str:

@@ -27,6 +27,9 @@ _LOWEST_CT_HU = -1024.0
 _BODY_FRACTION = {Modality.CT: 0.10, Modality.CBCT: 0.10, Modality.MR: 0.05}
 
 _PERCENTILES = (0.5, 99.5)
+
+# A crop out of the middle of the body has some dark blocks, too.
+_LEAST_AIR = 0.05
 _BRIGHTEST_ZSCORE = 10.0
 
 
@@ -44,28 +47,34 @@ class Intensities:
     std: float
 
 
-def body_threshold(array: Array, modality: Modality) -> float:
-    """Value above which a voxel is taken for body: low, so that rather air is kept than body lost.
+@dataclass(frozen=True, kw_only=True)
+class Body:
+    """Where in an image the body is."""
 
-    Works on any scale and offset (raw values, HU, already z-scored), because it lies between the image's own extremes.
+    threshold: float
+    """Voxels above are taken for body; minus infinity when the image shows no air to speak of."""
+
+    box: Box
+
+
+def find_body(array: Array, spacing_mm: tuple[float, float, float], modality: Modality) -> Body:
+    """Tell body from air: by a low threshold, so that rather air is kept than body lost.
+
+    It lies between the image's own extremes, so that any scale and offset will do (raw values, HU, z-scored before).
+    Means of 4 x 4 x 4 voxels are compared, so that noise in air does not count as body. The box around the body has a
+    margin of 5 mm and at least four voxels. An image without air is body throughout.
     """
-    sample = _sample(array)
-    if modality is Modality.CT:
-        sample = np.maximum(sample, _LOWEST_CT_HU)
-    dark, bright = np.percentile(sample, _PERCENTILES)
-    return float(dark + _BODY_FRACTION[modality] * (bright - dark))
-
-
-def body_box(array: Array, spacing_mm: tuple[float, float, float], threshold: float) -> Box:
-    """Box around the body with a margin of 5 mm and at least four voxels; the whole image where nothing is brighter.
-
-    Blocks of 4 x 4 x 4 voxels are averaged first, so that noise in air does not count as body.
-    """
-    body = _block_means(array) > threshold
-    if not body.any():
-        return slice(0, array.shape[0]), slice(0, array.shape[1]), slice(0, array.shape[2])
+    blocks = _block_means(array)
+    floor = _LOWEST_CT_HU if modality is Modality.CT else -np.inf
+    dark, bright = (float(value) for value in np.percentile(np.maximum(blocks, floor), _PERCENTILES))
+    threshold = dark + _BODY_FRACTION[modality] * (bright - dark)
+    body = blocks > threshold
+    if body.mean() > 1 - _LEAST_AIR or not body.any():
+        return Body(
+            threshold=-np.inf, box=(slice(0, array.shape[0]), slice(0, array.shape[1]), slice(0, array.shape[2]))
+        )
     deep, rows, columns = (_extent(body, axis, array.shape[axis], spacing_mm[axis]) for axis in range(3))
-    return deep, rows, columns
+    return Body(threshold=threshold, box=(deep, rows, columns))
 
 
 def zscore(array: Array, threshold: float) -> Intensities:

@@ -122,6 +122,13 @@ class Geometry:
         left, posterior, superior = (self.index_to_lps @ column_row_slice)[:3]
         return float(-left), float(-posterior), float(superior)
 
+    @property
+    def slicer_text(self) -> str:
+        """The grid as Slicer notes it in a segmentation: the RAS matrix row by row, then first and last indices."""
+        matrix = np.diag([-1.0, -1.0, 1.0, 1.0]) @ self.index_to_lps
+        extent = [number for length in self.size for number in (0, length - 1)]
+        return "".join(f"{value + 0.0:.17g};" for value in [*matrix.ravel().tolist(), *extent])
+
     def difference_from(self, expected: Geometry, tolerance: float = 0.05) -> str:
         """Say in words how this grid differs from the expected one.
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from barl.cohort import UNKNOWN, LabelTable, Modality
 from barl.errors import ImageError, LabelError, SettingsError
-from barl.imaging.foreground import Box, body_box, body_threshold, normalized, percentile_clip, zscore
+from barl.imaging.foreground import Box, find_body, normalized, percentile_clip, zscore
 from barl.imaging.geometry import Geometry
 from barl.imaging.orientation import Orientation
 from barl.imaging.resizing import resize, resize_labels
@@ -157,8 +157,8 @@ def prepare_image(volume: Volume, recipe: Recipe) -> Prepared:
     orientation = volume.geometry.canonical_orientation()
     turned = orientation.apply(volume.array)
     spacing = orientation.permute(volume.geometry.spacing_dhw_mm)
-    threshold = body_threshold(turned, recipe.modality)
-    box = body_box(turned, spacing, threshold) if recipe.crop else tuple(slice(0, length) for length in turned.shape)
+    body = find_body(turned, spacing, recipe.modality)
+    box = body.box if recipe.crop else tuple(slice(0, length) for length in turned.shape)
     cropped = turned[box]
     restore = Restore(
         geometry=volume.geometry,
@@ -169,7 +169,7 @@ def prepare_image(volume: Volume, recipe: Recipe) -> Prepared:
     )
     resized = resize(cropped, restore.prepared_shape)
     measure = zscore if recipe.normalization == "zscore" else percentile_clip
-    return Prepared(array=normalized(resized, measure(resized, threshold))[np.newaxis], restore=restore)
+    return Prepared(array=normalized(resized, measure(resized, body.threshold))[np.newaxis], restore=restore)
 
 
 def prepare_labels(array: Labels, geometry: Geometry, restore: Restore, table: LabelTable) -> Labels:

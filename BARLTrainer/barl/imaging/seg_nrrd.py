@@ -113,6 +113,11 @@ def write_layer(path: Path, array: npt.NDArray[np.uint8], geometry: Geometry, se
         "ijkToLPS": geometry.index_to_lps,
         "encoding": "gzip",
         "containedRepresentationNames": ["Binary labelmap"],
+        # Without it Slicer would take the drawn part for the whole image when the segmentation is edited. It reads a
+        # parameter only up to a closing "&", which slicerio leaves out.
+        "conversionParameters": [
+            {"name": "Reference image geometry", "value": geometry.slicer_text, "description": "Grid of the image.&"}
+        ],
         "segments": [_fields(segment, array.shape, originals) for segment in segments],
     }
     buffer = io.BytesIO()

@@ -126,7 +126,7 @@ def _lookup(path: Path, layers: Layers, layer: int, table: LabelTable) -> Labels
     unknown = [segments[value].name for value in present if value and segments[value].name.casefold() not in values]
     if unknown:
         raise LabelError(
-            f"{path}: segments named {_list(unknown)} are not in the label table ({', '.join(table.names)}). "
+            f"{path}: segments named {_list(unknown)} are not in the label table ({_list(list(table.names))}). "
             "Rename or remove them in Slicer, or add them to the table."
         )
     lookup: Labels = np.zeros(max(present, default=0) + 1, np.uint8)
@@ -197,7 +197,7 @@ def _refuse_values(path: Path, counts: Counter[int], table: LabelTable, extra: s
     allowed = {BACKGROUND, *table.values} | extra
     strange = sorted(value for value in counts if value not in allowed)
     if strange:
-        known = ", ".join(f"{label.value} {label.name}" for label in table.labels)
+        known = _list([f"{label.value} {label.name}" for label in table.labels])
         found = _list([f"{value} ({counts[value]} voxels)" for value in strange])
         raise LabelError(
             f"{path}: value {found} is not in the label table (0 background, {known}). "

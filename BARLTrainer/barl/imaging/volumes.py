@@ -17,7 +17,8 @@ from barl.atomic import replacing
 from barl.errors import ImageError, StorageError
 from barl.imaging import dicom
 from barl.imaging.geometry import Geometry
-from barl.imaging.integrity import check_whole, incomplete, looks_like_text
+from barl.imaging.integrity import check_whole, looks_like_text
+from barl.imaging.nifti import incomplete, read_nifti_voxels
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 """Files that hold a volume; a DICOM series is a folder."""
@@ -62,6 +63,8 @@ def read_voxels(path: Path) -> tuple[Array, Geometry]:
     reader = _open(path)
     check_whole(path)
     with _explaining(path):
+        if path.name.lower().endswith((".nii", ".nii.gz")):
+            return read_nifti_voxels(path), _geometry(path, reader)
         if reader.GetDimension() > 3:
             # Extracting drops the further axes, of which each has one entry.
             reader.SetExtractSize([*reader.GetSize()[:3], *[0] * (reader.GetDimension() - 3)])
@@ -181,6 +184,8 @@ def _explaining(path: Path) -> Iterator[None]:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}. Check that you may read it.") from error
     except RuntimeError as error:
         raise _explanation(path, str(error)) from error
+    except MemoryError as error:
+        raise _explanation(path, "out of memory") from error
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(warnings_were_on)
 
@@ -217,13 +222,19 @@ def _compact(array: Array) -> Array:
 
 
 def _write_image(image: sitk.Image, temporary: Path, path: Path) -> None:
-    """Write through ITK, and read sizes back, because ITK does not report every full disk."""
+    """Write through ITK, and look at the result, because ITK does not report every full disk."""
     try:
         sitk.WriteImage(image, str(temporary), useCompression=True, compressionLevel=1)
-        check_whole(temporary)
+        _check_written(temporary)
     except (RuntimeError, ImageError) as error:
         free_mb = shutil.disk_usage(path.parent).free / 1e6
         raise StorageError(
             f"Cannot write {path} ({free_mb:.0f} MB free on this disk). Free some space or choose another folder; "
             "what was there before is unchanged."
         ) from error
+
+
+def _check_written(path: Path) -> None:
+    check_whole(path)
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        read_nifti_voxels(path)

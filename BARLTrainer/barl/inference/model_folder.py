@@ -101,9 +101,7 @@ def read_card(folder: Path) -> ModelCard:
     """
     path = folder / _CARD
     if not path.is_file():
-        raise InputError(
-            f"{folder} holds no model: {_CARD} is missing. Give the folder named model of a finished round."
-        )
+        raise InputError(f"{folder} holds no model: {_CARD} is missing. Give the model folder of a finished round.")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         if int(value["format_version"]) > FORMAT_VERSION:

@@ -69,9 +69,7 @@ def slide(
     weight = blending_weight(size, device)
     plane = list(itertools.product(starts[1], starts[2]))
     total, done = len(starts[0]) * len(plane), 0
-    keep = _Inside(
-        tuple((before, before + extent) for (before, _), extent in zip(margin, volume.shape[1:], strict=True))
-    )
+    keep = _Inside([(before, before + extent) for (before, _), extent in zip(margin, volume.shape[1:], strict=True)])
     blended: _Buffer | None = None
     for index, first in enumerate(starts[0]):
         for chunk in _chunks(plane, settings.batch):
@@ -145,7 +143,7 @@ class _Buffer:
 class _Inside:
     """The volume inside its padding: first and end index of each axis."""
 
-    box: tuple[tuple[int, int], ...]
+    box: Sequence[tuple[int, int]]
 
     def of(self, start: int, probability: Tensor, unlike: Tensor) -> Iterator[Slab]:
         """The part of some slices that belongs to the volume, if any."""

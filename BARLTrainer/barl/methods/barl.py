@@ -156,7 +156,7 @@ class Barl:
         return Views(labeled=_head_rows(taps, len(batch.labeled)), strong=pieces[1], weak=weak)
 
     def _dual_path(self, own: Views, other: Views, threshold: float) -> Tensor:
-        """l(p_strong, y_other) + eta * l(p_weak, y_other), y_other the confident labels of the other branch's weak view."""
+        """l(p_strong, y_other) + eta * l(p_weak, y_other), y_other the other branch's confident labels (weak view)."""
         pseudo = confident_label(other.weak.float().softmax(dim=1), threshold)
         loss = pseudo_supervision(own.strong, pseudo)
         if self.settings.cross_weight > 0:

@@ -141,8 +141,11 @@ def names_a_side(names: Sequence[str]) -> bool:
 
 
 def fit_patch(shape: Size, spacing_mm: Triple, most_voxels: int) -> Size:
-    """The largest patch within a typical volume, multiples of 16, as cubic in millimetres as the volume allows."""
-    patch = [max(STRIDE, math.ceil(extent / STRIDE) * STRIDE) for extent in shape]
+    """The largest patch within a typical volume, multiples of 16, as cubic in millimetres as the volume allows.
+
+    Rounded down: a window that reaches beyond the volume sees invented voxels, and predicts worse for it.
+    """
+    patch = [max(STRIDE, extent // STRIDE * STRIDE) for extent in shape]
     while math.prod(patch) > most_voxels:
         longest = max((a for a in range(3) if patch[a] > STRIDE), key=lambda a: patch[a] * spacing_mm[a])
         patch[longest] -= STRIDE

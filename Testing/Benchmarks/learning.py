@@ -1,0 +1,199 @@
+"""How well methods learn from few labels: data sets x variants x label counts x seeds, one JSON file a run.
+
+    python Testing/Benchmarks/learning.py hippocampus --data DATA/hippocampus --labels 8 --seeds 0 1 2 \
+        --variants supervised mean_teacher barl --steps 1500 --out runs/learning
+
+A run is an ordinary training job. Runs that are done are skipped, one that was cut short goes on from its checkpoint:
+the same command may be given again at any time. The last checkpoint is measured, on cases that chose nothing.
+With ``--minutes`` a run has that much time instead of a number of steps; then nothing else may keep the computer busy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import studies
+
+from barl.atomic import write_json
+from barl.evaluation import CaseScores, score_case
+from barl.imaging.segmentations import read_labels
+from barl.inference.batch import case_name, segment_files
+from barl.jobs import JobFolder, State, launch, read_status
+from barl.training.job import create
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A method with settings."""
+
+    method: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+VARIANTS = {
+    "supervised": Variant(method="supervised"),
+    "mean_teacher": Variant(method="mean_teacher"),
+    "barl": Variant(method="barl"),
+    "barl_same": Variant(method="barl", settings={"second_branch": "same"}),
+    "barl_average": Variant(method="barl", settings={"second_branch": "average"}),
+    "barl_without_cross": Variant(method="barl", settings={"cross_weight": 0.0}),
+    "barl_without_dpr": Variant(method="barl", settings={"dpr_weight": 0.0}),
+}
+
+
+def main() -> None:
+    """Run what is missing, then print the table."""
+    arguments = _arguments()
+    study = studies.STUDIES[arguments.study]
+    for labels in arguments.labels:
+        parts = studies.split(study, arguments.data, labels)
+        for variant in arguments.variants:
+            for seed in arguments.seeds:
+                result = arguments.out / f"{study.name}-{labels}-{variant}-{seed}{_budget(arguments)}.json"
+                if not result.is_file():
+                    print(f"{result.stem} ...", flush=True)
+                    record = _run(study, parts, VARIANTS[variant], seed, arguments, result)
+                    write_json(result, {"variant": variant, "labels": labels, "seed": seed, **record})
+        print(_table(study, labels, arguments))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", choices=studies.STUDIES)
+    parser.add_argument("--data", type=Path, required=True, help="folder with images/ and labels/")
+    parser.add_argument("--labels", type=int, nargs="+", default=[8])
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["supervised", "barl"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--preset", default="quick")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path, default=Path("runs/learning"))
+    budget = parser.add_mutually_exclusive_group(required=True)
+    budget.add_argument("--steps", type=int)
+    budget.add_argument("--minutes", type=float)
+    return parser.parse_args()
+
+
+def _budget(arguments: argparse.Namespace) -> str:
+    return f"-{arguments.steps}steps" if arguments.steps else f"-{arguments.minutes:g}min"
+
+
+def _run(
+    study: studies.Study,
+    parts: studies.Split,
+    variant: Variant,
+    seed: int,
+    arguments: argparse.Namespace,
+    result: Path,
+) -> dict[str, Any]:
+    cohort = studies.make_cohort(study, parts, arguments.out / "cohorts" / f"{study.name}-{len(parts.annotated)}")
+    note = result.with_suffix(".round")
+    if not note.is_file():
+        options = {
+            "method": variant.method,
+            "settings": variant.settings,
+            "seed": seed,
+            "preset": arguments.preset,
+            "steps": arguments.steps,
+            "minutes": arguments.minutes,
+            "device": arguments.device,
+            "predict": False,
+        }
+        note.write_text(create(cohort.folder, options).name, encoding="utf-8")
+    folder = cohort.folder / "rounds" / note.read_text(encoding="utf-8")
+    _finish(folder)
+    return _measure(study, parts, folder, arguments.device) | _facts(folder)
+
+
+def _finish(folder: Path) -> None:
+    """Start or go on with a job, and wait for its end."""
+    if read_status(folder).state is not State.FINISHED:
+        launch(folder, environment={**os.environ, "PYTHONUNBUFFERED": "1"})
+    while (status := read_status(folder)).state.is_active:
+        time.sleep(2)
+    if status.state is not State.FINISHED:
+        raise SystemExit(f"{folder} ended as {status.state.value}: {status.error}")
+
+
+def _measure(study: studies.Study, parts: studies.Split, folder: Path, device: str) -> dict[str, Any]:
+    output = folder / "held_out"
+    start = time.perf_counter()
+    outcomes = segment_files(JobFolder(folder).model, parts.held_out, output, device=device)
+    seconds = time.perf_counter() - start
+    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+    if failed:
+        raise SystemExit(f"{failed[0].case} could not be predicted: {failed[0].message}")
+    table = studies.table(study)
+    rows = [_score(image, output, table) for image in parts.held_out]
+    return {
+        "dice": {name: [_of(row, name) for row in rows] for name in study.labels},
+        "predict_seconds": round(seconds, 1),
+    }
+
+
+def _score(image: Path, output: Path, table: Any) -> CaseScores:
+    truth = read_labels(studies.label_file(image), table)
+    guess = read_labels(output / f"{case_name(image)}.seg.nrrd", table)
+    scores = score_case(guess.array, truth.array, table=table, spacing_dhw_mm=truth.geometry.spacing_dhw_mm)
+    return CaseScores(case_id=case_name(image), scores=scores)
+
+
+def _of(row: CaseScores, name: str) -> float | None:
+    return next(score.dice for score in row.scores if score.name == name)
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    card = json.loads((folder / "model" / "model.json").read_text(encoding="utf-8"))
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    return {
+        "steps": card["training"]["steps"],
+        "seconds": card["training"]["seconds"],
+        "device": card["training"]["device"],
+        "patch": plan["patch_size_voxels"],
+        "precision": plan["precision"],
+    }
+
+
+def _table(study: studies.Study, labels: int, arguments: argparse.Namespace) -> str:
+    lines = [
+        f"\n{study.name}, {labels} annotated, {study.held_out} held out",
+        f"| variant | seeds | steps | minutes | {' | '.join(study.labels)} | mean Dice |",
+        "|---" * (5 + len(study.labels)) + "|",
+    ]
+    for variant in arguments.variants:
+        found = (
+            arguments.out / f"{study.name}-{labels}-{variant}-{seed}{_budget(arguments)}.json"
+            for seed in arguments.seeds
+        )
+        runs = [json.loads(path.read_text(encoding="utf-8")) for path in found if path.is_file()]
+        lines.append(_row(variant, study, runs))
+    return "\n".join(lines)
+
+
+def _row(variant: str, study: studies.Study, runs: Sequence[dict[str, Any]]) -> str:
+    by_class = [[statistics.mean(_numbers(run["dice"][name])) for run in runs] for name in study.labels]
+    means = [statistics.mean(values) for values in zip(*by_class, strict=True)]
+    steps = "/".join(str(run["steps"]) for run in runs)
+    minutes = statistics.mean(run["seconds"] for run in runs) / 60
+    cells = " | ".join(_spread(values) for values in (*by_class, means))
+    return f"| {variant} | {len(runs)} | {steps} | {minutes:.1f} | {cells} |"
+
+
+def _numbers(values: Sequence[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _spread(values: Sequence[float]) -> str:
+    deviation = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.3f}{deviation}"
+
+
+if __name__ == "__main__":
+    main()
