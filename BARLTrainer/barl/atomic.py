@@ -65,6 +65,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 _ADVICE = {
     errno.ENOSPC: "The disk is full: free some space and try again. What was there before is unchanged.",
+    errno.EFBIG: "The file is too large for this drive: choose a folder on another one.",
     errno.EROFS: "The folder is read-only: choose another folder, or make it writable.",
     errno.EACCES: "You may not write there: choose another folder, or ask for the right to write.",
     errno.EPERM: "You may not write there: choose another folder, or ask for the right to write.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -140,3 +141,12 @@ def test_errors_come_first_and_every_finding_has_advice(a_sound_study: Cohort) -
     found = audit(a_sound_study)
     assert [one.severity for one in found] == ["error", "warning"]
     assert all(isinstance(one, Finding) and one.advice for one in found)
+
+
+def test_voxels_known_to_be_good_are_not_read_again(a_sound_study: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    module = sys.modules["barl.imaging.audit"]
+    original = module.read_volume
+    monkeypatch.setattr(module, "read_volume", lambda path: (read.append(path), original(path))[1])
+    assert audit(a_sound_study, known_good={"P0", "P3"}) == []
+    assert {path.name.split(".")[0] for path in read} == {"P1", "P2", "P4"}

@@ -171,3 +171,11 @@ def test_an_unusable_image_is_told_with_its_case(a_study: Cohort) -> None:
     a_study.image_path("P2").unlink()
     with pytest.raises(ImageError, match="does not exist"):
         PreparedCache(a_study, RECIPE).image("P2")
+
+
+def test_prepared_cases_are_those_whose_present_image_was_prepared(a_study: Cohort) -> None:
+    assert cache.prepared_cases(a_study) == set()
+    PreparedCache(a_study, RECIPE).image("P1")
+    assert cache.prepared_cases(a_study) == {"P1"}
+    replace_image(a_study, seed=9)
+    assert cache.prepared_cases(a_study) == set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from barl.cohort import UNKNOWN, AnnotationVersion, Case, Cohort, Role
 from barl.errors import InputError
 from barl.imaging.annotations import load_annotation
 from barl.imaging.geometry import Geometry
-from barl.imaging.volumes import Volume, read_volume
+from barl.imaging.volumes import Volume, read_geometry, read_volume
 
 Array = npt.NDArray[Any]
 
@@ -47,11 +47,14 @@ class _Seen:
     training_voxels: Counter[int] = field(default_factory=Counter)
 
 
-def audit(cohort: Cohort, *, progress: Callable[[int, int], None] | None = None) -> list[Finding]:
+def audit(
+    cohort: Cohort, *, known_good: Collection[str] = (), progress: Callable[[int, int], None] | None = None
+) -> list[Finding]:
     """Check images, annotations and the cohort as a whole; excluded cases are left out.
 
     Args:
         cohort: what to check.
+        known_good: cases whose image has been checked before and is unchanged; only its grid is read again.
         progress: called with (cases done, cases in all) after each case.
 
     Returns:
@@ -60,15 +63,18 @@ def audit(cohort: Cohort, *, progress: Callable[[int, int], None] | None = None)
     cases = [case for case in cohort.cases if case.role is not Role.EXCLUDED]
     seen, findings = _Seen(), []
     for done, case in enumerate(cases, start=1):
-        findings += [*_check_image(cohort, case, seen), *_check_annotation(cohort, case, seen)]
+        findings += [*_check_image(cohort, case, seen, case.id in known_good), *_check_annotation(cohort, case, seen)]
         if progress is not None:
             progress(done, len(cases))
     findings += [*_check_outliers(seen), *_check_whole(cohort, cases, seen)]
     return sorted(findings, key=lambda finding: finding.severity)
 
 
-def _check_image(cohort: Cohort, case: Case, seen: _Seen) -> Iterator[Finding]:
+def _check_image(cohort: Cohort, case: Case, seen: _Seen, known_good: bool) -> Iterator[Finding]:
     try:
+        if known_good:
+            seen.geometries[case.id] = read_geometry(cohort.image_path(case.id))
+            return
         volume = read_volume(cohort.image_path(case.id))
     except InputError as error:
         yield _error(case.id, str(error), f"Repair or replace the image, {_EXCLUDE}")

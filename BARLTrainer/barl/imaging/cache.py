@@ -133,5 +133,18 @@ class PreparedCache:
                 remove_entry(other)
 
 
+def prepared_cases(cohort: Cohort) -> set[str]:
+    """Cases whose image, as it is now, was read and prepared before, by any recipe: its voxels are known to be good.
+
+    Raises:
+        ImageError: an image is missing.
+    """
+    folder = cohort.folder / "cache"
+    fingerprints = Fingerprints(folder / _FINGERPRINTS)
+    touched = [case.id for case in cohort.cases if (folder / case.id).is_dir()]
+    contents = {case_id: _digest([fingerprints.of(cohort.image_path(case_id))])[:20] for case_id in touched}
+    return {case_id for case_id, content in contents.items() if any((folder / case_id).glob(f"image-*-{content}.npy"))}
+
+
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -106,6 +106,9 @@ def _segment_one(predictor: Predictor, job: Job, paths: ResultPaths, report: Cal
         raise
     except BarlError as error:
         return Outcome(case=job.case, image=job.image, state="failed", message=str(error))
+    except MemoryError:
+        message = f"{job.image} does not fit into memory. Close other programs, or crop or resample the image."
+        return Outcome(case=job.case, image=job.image, state="failed", message=message)
     return Outcome(
         case=job.case,
         image=job.image,

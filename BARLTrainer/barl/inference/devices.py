@@ -62,6 +62,14 @@ def choose_device(wish: str) -> torch.device:
     raise SettingsError(f"device must be auto, cpu, cuda or cuda:N, got {wish!r}")
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory did not suffice; on a CPU torch says so in a plain RuntimeError."""
+    words = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        sign in words for sign in ("out of memory", "can't allocate memory", "could not allocate", "bad_alloc")
+    )
+
+
 def set_cpu_threads() -> None:
     """Use all cores this process may run on, once, before the first operation."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

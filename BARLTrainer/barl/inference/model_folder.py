@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from barl.networks import NetworkSettings
 FORMAT_VERSION = 1
 _CARD = "model.json"
 _WEIGHTS = "weights.pt"
+DAMAGED = (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError)
+"""What ``torch.load`` raises for a file that it cannot make sense of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +89,7 @@ def write_model(folder: Path, card: ModelCard, state: dict[str, Tensor]) -> Mode
         StorageError: the folder cannot be written, or the disk is full.
     """
     with replacing(folder / _WEIGHTS) as temporary:
-        torch.save({key: value.detach().cpu() for key, value in state.items()}, temporary)
+        save_tensors({key: value.detach().cpu() for key, value in state.items()}, temporary)
         digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
     written = ModelCard.from_json({**card.to_json(), "weights_sha256": digest})
     write_json(folder / _CARD, written.to_json())
@@ -114,15 +118,30 @@ def read_card(folder: Path) -> ModelCard:
         raise InputError(f"{path} is damaged ({error}). Copy the model folder again, or train anew.") from error
 
 
-def read_weights(folder: Path) -> dict[str, Tensor]:
+def read_weights(folder: Path, card: ModelCard) -> dict[str, Tensor]:
     """The weights of a model folder, on the CPU.
 
     Raises:
-        InputError: the file is missing or damaged.
+        InputError: the file is missing, damaged, or not the one that the card belongs to.
     """
     path = folder / _WEIGHTS
     try:
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        content = path.read_bytes()
+        # torch does not notice a wrong bit, and a model with one predicts all the same.
+        if hashlib.sha256(content).hexdigest() != card.weights_sha256:
+            raise ValueError("not the weights that model.json belongs to")
+        state: dict[str, Tensor] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except DAMAGED as error:
         raise InputError(f"{path} cannot be read ({error}). Copy the model folder again, or train anew.") from error
     return state
+
+
+def save_tensors(value: dict[str, Any], path: Path) -> None:
+    """``torch.save``, but a full disk is an OSError and not an archive that seems broken."""
+    try:
+        with path.open("wb") as file:
+            torch.save(value, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise

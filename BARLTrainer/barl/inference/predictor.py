@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from barl.cohort import LabelTable
-from barl.errors import OutOfMemoryError
+from barl.errors import InputError, OutOfMemoryError
 from barl.imaging.geometry import Geometry
 from barl.imaging.preprocess import Prepared, prepare_image, put_back
 from barl.imaging.volumes import Volume
-from barl.inference.devices import Precision, choose_precision
+from barl.inference.devices import Precision, choose_precision, is_out_of_memory
 from barl.inference.model_folder import ModelCard, read_card, read_weights
 from barl.inference.resampling import LEVELS, Maps, collect
 from barl.inference.sliding_window import WindowSettings, slide
@@ -91,7 +91,13 @@ class Predictor:
         card = read_card(folder)
         method = make_method(card.method, card.settings, card.network)
         model = method.build(card.in_channels, card.labels.num_classes)
-        model.load_state_dict(read_weights(folder))
+        try:
+            model.load_state_dict(read_weights(folder, card))
+        except RuntimeError as error:
+            raise InputError(
+                f"{folder}: the weights do not fit what model.json says of the network ({error}). "
+                "Copy the model folder again, or train anew."
+            ) from error
         precision = precision or choose_precision(device)
         model = precision.place(model.eval(), device)
         return cls(card, model, lambda patch: method.predict(model, patch), device, precision)
@@ -123,14 +129,16 @@ class Predictor:
     def maps(self, array: np.ndarray, shape: tuple[int, int, int], on_share: OnShare = lambda share: None) -> Maps:
         """Class indices and maps of a prepared (C, D, H, W) array, resampled to ``shape`` over the same extent."""
         settings = WindowSettings(size_voxels=self.card.patch_size_voxels, overlap=self.card.overlap)
-        volume = torch.from_numpy(np.array(array)).to(self.device)
-        slabs = slide(self._windows, volume, settings, self.device, on_share)
         try:
-            return collect(slabs, array.shape[1:], shape)
-        except (MemoryError, torch.OutOfMemoryError) as error:
+            volume = torch.from_numpy(np.array(array)).to(self.device)
+            return collect(slide(self._windows, volume, settings, self.device, on_share), array.shape[1:], shape)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            advice = "crop the image" if self.device.type == "cpu" else "choose --device cpu"
             raise OutOfMemoryError(
                 f"The volume of {array.shape[1:]} voxels does not fit into the memory of {self.device}. "
-                "Close other programs, or choose --device cpu."
+                f"Close other programs, or {advice}."
             ) from error
 
     def _windows(self, windows: Tensor) -> Tensor:

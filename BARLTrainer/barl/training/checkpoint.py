@@ -12,6 +12,7 @@ import torch
 
 from barl.atomic import replacing
 from barl.errors import JobError, NewerFormatError
+from barl.inference.model_folder import DAMAGED, save_tensors
 
 FORMAT_VERSION = 1
 
@@ -23,7 +24,9 @@ class Snapshot:
     step: int
     """Steps taken."""
 
-    total_steps: int
+    total_steps: int | None
+    """None until the time of a step has been measured."""
+
     seconds: float
     """Time spent training, over all the runs of this round."""
 
@@ -84,13 +87,13 @@ class CheckpointFile:
             version = int(value.pop("format_version"))
             if version <= FORMAT_VERSION:
                 return Snapshot(**value)
-        except (OSError, RuntimeError, ValueError, EOFError, KeyError, TypeError) as error:
+        except (*DAMAGED, TypeError) as error:
             raise JobError(f"{self.path} is damaged ({error}). Start a new round instead.") from error
         raise NewerFormatError(f"{self.path} was written by a newer BARL. Update BARL to go on with this round.")
 
     def _save(self, snapshot: Snapshot) -> None:
         with replacing(self.path) as temporary:
-            torch.save({"format_version": FORMAT_VERSION, **vars(snapshot)}, temporary)
+            save_tensors({"format_version": FORMAT_VERSION, **vars(snapshot)}, temporary)
 
 
 def _copied(value: Any) -> Any:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from barl.errors import OutOfMemoryError, SettingsError
-from barl.inference.devices import Precision
+from barl.inference.devices import Precision, is_out_of_memory
 from barl.methods.protocol import Batch, Method, Progress
 from barl.training.checkpoint import CheckpointFile, Snapshot
 from barl.training.reporter import Reporter
@@ -126,7 +126,7 @@ def _save(training: Training, stepper: Stepper, checkpoints: CheckpointFile, rep
     checkpoints.write(
         Snapshot(
             step=training.step,
-            total_steps=training.total_steps or training.step,
+            total_steps=training.total_steps,
             seconds=training.seconds,
             model=training.model.state_dict(),
             optimizer=stepper.optimizer.state_dict(),
@@ -149,7 +149,7 @@ def _step_or_shrink(training: Training, stepper: Stepper, reporter: Reporter) ->
             training.step += 1
             return
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             stepper.optimizer.zero_grad(set_to_none=True)
         # Outside of the handler: the traceback would keep the tensors of the failed step alive.
@@ -165,13 +165,6 @@ def _step_or_shrink(training: Training, stepper: Stepper, reporter: Reporter) ->
         reporter.warning(
             "Memory did not suffice: the training goes on with smaller patches; the result may be coarser."
         )
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    words = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-        sign in words for sign in ("out of memory", "can't allocate memory", "could not allocate", "bad_alloc")
-    )
 
 
 def _arranged(batch: Batch, precision: Precision) -> Batch:
@@ -222,7 +215,7 @@ class _Clock:
     def checkpoint_due(self) -> bool:
         """At least once a minute."""
         now = time.monotonic()
-        if now - self._checkpoint < SECONDS_BETWEEN_CHECKPOINTS or self._training.total_steps is None:
+        if now - self._checkpoint < SECONDS_BETWEEN_CHECKPOINTS:
             return False
         self._checkpoint = now
         return True

@@ -149,6 +149,9 @@ def fit_patch(shape: Size, spacing_mm: Triple, most_voxels: int) -> Size:
     while math.prod(patch) > most_voxels:
         longest = max((a for a in range(3) if patch[a] > STRIDE), key=lambda a: patch[a] * spacing_mm[a])
         patch[longest] -= STRIDE
+    if math.prod(patch) == STRIDE**3:
+        # Instance normalization needs more than one voxel at the deepest level.
+        patch[max(range(3), key=lambda a: shape[a])] = SMALLEST_AXIS
     return _size(patch)
 
 

@@ -28,13 +28,23 @@ class ResidentCase:
     """(D, H, W) uint8 class index, 255 where not annotated."""
 
     places: tuple[np.ndarray, ...] = ()
-    """For each class with any voxel an (n, 3) sample of its voxels' indices, background first if annotated."""
+    """(n, 3) samples of voxels' indices: background first, which may be empty, then each class with any voxel."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """D, H, W."""
         depth, height, width = self.image.shape[1:]
         return depth, height, width
+
+
+def choose_store(total_bytes: int, device: torch.device) -> torch.device:
+    """Where the voxels stay: on the device if they fill at most half of its free memory, else in the host's.
+
+    Half is left to networks and activations; from host memory each patch's box is copied when it is drawn.
+    """
+    if device.type == "cuda" and total_bytes <= torch.cuda.mem_get_info(device)[0] / 2:
+        return device
+    return torch.device("cpu")
 
 
 def labeled_case(case_id: str, image: np.ndarray, label: np.ndarray, device: torch.device) -> ResidentCase:
@@ -53,9 +63,9 @@ def unlabeled_case(case_id: str, image: np.ndarray, device: torch.device) -> Res
 
 
 def class_places(label: np.ndarray) -> tuple[np.ndarray, ...]:
-    """For each class present an even sample of its voxels, at most 20,000, as (n, 3) indices."""
-    classes = [int(value) for value in np.unique(label) if value != NOT_ANNOTATED]
-    return tuple(_sample_places(label, value) for value in classes)
+    """For background and each class present an even sample of its voxels, at most 20,000, as (n, 3) indices."""
+    classes = [int(value) for value in np.unique(label) if value not in (0, NOT_ANNOTATED)]
+    return tuple(_sample_places(label, value) for value in (0, *classes))
 
 
 def _sample_places(label: np.ndarray, value: int) -> np.ndarray:

@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from barl import __version__
-from barl.cohort import CaseState, Cohort, Role
-from barl.errors import CohortError, SettingsError
+from barl.cohort import UNKNOWN, CaseState, Cohort, Role
+from barl.errors import CohortError, ImageError, SettingsError
 from barl.imaging.audit import audit
-from barl.imaging.cache import PreparedCache
+from barl.imaging.cache import PreparedCache, prepared_cases
 from barl.imaging.volumes import read_geometry
 from barl.inference.batch import Job, segment
 from barl.inference.devices import choose_device, choose_precision, set_cpu_threads
@@ -30,7 +30,7 @@ from barl.training.job import TrainingJob, model_of_round, read_job
 from barl.training.loop import Batches, Training, train
 from barl.training.plan import Plan, make_plan, read_plan, smaller_patch, write_plan
 from barl.training.reporter import Reporter
-from barl.training.resident import ResidentCase, labeled_case, total_bytes, unlabeled_case
+from barl.training.resident import ResidentCase, choose_store, labeled_case, total_bytes, unlabeled_case
 from barl.training.sampler import Sampler, SamplerSettings
 from barl.training.validation import ValidationCase, mean_dice
 from barl.training.views import Chance
@@ -87,7 +87,11 @@ def _refuse_errors(cohort: Cohort, reporter: Reporter) -> None:
     Raises:
         CohortError: with all errors in words.
     """
-    findings = audit(cohort, progress=lambda done, total: reporter.stage("checking", done / max(1, total)))
+    findings = audit(
+        cohort,
+        known_good=_known_good(cohort),
+        progress=lambda done, total: reporter.stage("checking", done / max(1, total)),
+    )
     errors = [f for f in findings if f.severity == "error"]
     for finding in findings:
         if finding.severity != "error":
@@ -96,6 +100,14 @@ def _refuse_errors(cohort: Cohort, reporter: Reporter) -> None:
         told = "\n".join(f"{_of(f.case_id)}{f.message} {f.advice}" for f in errors[:10])
         more = f"\nand {len(errors) - 10} more: see barl cohort audit." if len(errors) > 10 else ""
         raise CohortError(f"The cohort has {len(errors)} error(s) that must be mended before training:\n{told}{more}")
+
+
+def _known_good(cohort: Cohort) -> set[str]:
+    """What an earlier round has prepared; with an image missing, the audit tells which."""
+    try:
+        return prepared_cases(cohort)
+    except ImageError:
+        return set()
 
 
 def _of(case_id: str | None) -> str:
@@ -145,20 +157,29 @@ def _prepare(cohort: Cohort, plan: Plan, device: torch.device, reporter: Reporte
     cache = PreparedCache(cohort, plan.recipe)
     data = RoundData(labeled=[], unlabeled=[], validation=[])
     cases = [case for case in cohort.cases if case.role is not Role.EXCLUDED]
+    arrays = []
     for index, case in enumerate(cases):
         reporter.stage("preparing", index / len(cases))
-        image, _ = cache.image(case.id)
         version = cohort.annotation(case.id)
         label = cache.labels(version) if version is not None else None
+        if label is not None and (label == UNKNOWN).all():
+            reporter.warning(
+                f"Case {case.id}: its annotation holds no known voxel at this training's voxel size, so it counts as "
+                "not annotated. Draw more than single thin lines or slices.",
+                case=case.id,
+            )
+            label = None
+        arrays.append((cache.image(case.id)[0], label))
+    store = choose_store(sum(image.nbytes for image, _ in arrays), device)
+    for case, (image, label) in zip(cases, arrays, strict=True):
         if case.role is Role.VALIDATION:
             if label is not None:
                 data.validation.append(ValidationCase(case_id=case.id, image=image, label=label))
-            continue
-        if label is not None:
-            data.labeled.append(labeled_case(case.id, image, label, device))
+        elif label is not None:
+            data.labeled.append(labeled_case(case.id, image, label, store))
             data.unlabeled.append(ResidentCase(case_id=case.id, image=data.labeled[-1].image))
         else:
-            data.unlabeled.append(unlabeled_case(case.id, image, device))
+            data.unlabeled.append(unlabeled_case(case.id, image, store))
     if not data.labeled:
         raise CohortError(
             f"Cohort {cohort.name} has no annotated training case. Annotate at least one: "
@@ -167,7 +188,7 @@ def _prepare(cohort: Cohort, plan: Plan, device: torch.device, reporter: Reporte
     gib = total_bytes([*data.labeled, *data.unlabeled]) / 2**30
     reporter.log(
         f"{len(data.labeled)} annotated, {len(data.unlabeled) - len(data.labeled)} without annotation, "
-        f"{len(data.validation)} for validation; {gib:.2f} GiB of voxels."
+        f"{len(data.validation)} for validation; {gib:.2f} GiB of voxels kept on {store}."
     )
     return data
 
@@ -254,7 +275,7 @@ def _warm_start(model: nn.Module, job: TrainingJob, folder: Path) -> None:
     same = card.method == job.method and card.network == job.network()
     try:
         if same:
-            model.load_state_dict(read_weights(folder))
+            model.load_state_dict(read_weights(folder, card))
             return
     except RuntimeError as error:
         logger.info("weights of %s do not fit: %s", folder, error)

@@ -67,7 +67,7 @@ class Sampler:
             assert case.label is not None
             center = self._labeled_center(case)
             affine = draw_affine(self.settings.views, self.settings.spacing_mm, self.chance)
-            image, label = cut_patch(case, center, affine, self.settings.patch_size_voxels)
+            image, label = cut_patch(case, center, affine, self.settings.patch_size_voxels, self.chance.device)
             images.append(image)
             labels.append(label)
         return torch.stack(images), torch.stack(labels)
@@ -79,7 +79,7 @@ class Sampler:
             center = [self.chance.index(size) for size in case.shape]
             affine = draw_affine(self.settings.views, self.settings.spacing_mm, self.chance)
             inside = keep_inside(center, case.shape, self.settings.patch_size_voxels)
-            patches.append(cut_image(case.image, inside, affine, self.settings.patch_size_voxels))
+            patches.append(cut_image(case.image, inside, affine, self.settings.patch_size_voxels, self.chance.device))
         return torch.stack(patches) if patches else like[:0]
 
     def _labeled_center(self, case: ResidentCase) -> list[float]:
@@ -90,41 +90,55 @@ class Sampler:
         else:
             sizes = torch.tensor([len(places) for places in groups], dtype=torch.float64)
             draw = self.chance.uniform(0.0, float(sizes.sum()))
-            group = groups[min(int(torch.searchsorted(sizes.cumsum(0), draw)), len(groups) - 1)]
+            group = groups[min(int(torch.searchsorted(sizes.cumsum(0), draw, right=True)), len(groups) - 1)]
         place = [int(v) for v in group[self.chance.index(len(group))]]
         return keep_inside(place, case.shape, self.settings.patch_size_voxels)
 
 
 def keep_inside(center: Sequence[int], shape: Size, patch: Size) -> list[float]:
-    """Move a center so that an upright patch stays in the volume; a shorter axis is centered."""
+    """Move a center so that an upright patch stays in the volume and its voxels lie on the volume's.
+
+    Half a voxel beside them, images would be blurred and labels rounded to either side. A shorter axis is centered.
+    """
     moved = []
     for place, size, extent in zip(center, shape, patch, strict=True):
-        half = extent / 2 - 0.5
-        moved.append((size - 1) / 2 if size <= extent else min(max(float(place), half), size - 1 - half))
+        first = (size - extent) // 2 if size <= extent else min(max(place - extent // 2, 0), size - extent)
+        moved.append(first + (extent - 1) / 2)
     return moved
 
 
-def cut_patch(case: ResidentCase, center: Sequence[float], affine: Tensor, patch: Size) -> tuple[Tensor, Tensor]:
-    """Image (C, D, H, W) float32 and label (D, H, W) int64; outside the volume the label is 255."""
+def cut_patch(
+    case: ResidentCase, center: Sequence[float], affine: Tensor, patch: Size, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Image (C, D, H, W) float32 and label (D, H, W) int64 on the device; outside the volume the label is 255."""
     assert case.label is not None
-    image = cut_image(case.image, center, affine, patch)
+    image = cut_image(case.image, center, affine, patch, device)
     # One is added, so that what lies outside samples to 0 and is told from background.
-    label = _sample(case.label.unsqueeze(0), center, affine, patch, mode="nearest", shift=1.0)[0]
+    label = _sample(case.label.unsqueeze(0), center, affine, patch, device, mode="nearest", shift=1.0)[0]
     label = label.round().long() - 1
     return image, torch.where(label < 0, NOT_ANNOTATED, label)
 
 
-def cut_image(volume: Tensor, center: Sequence[float], affine: Tensor, patch: Size) -> Tensor:
-    """(C, D, H, W) float32; outside the volume its border goes on."""
-    return _sample(volume, center, affine, patch, mode="bilinear", shift=0.0)
+def cut_image(volume: Tensor, center: Sequence[float], affine: Tensor, patch: Size, device: torch.device) -> Tensor:
+    """(C, D, H, W) float32 on the device; outside the volume its border goes on."""
+    return _sample(volume, center, affine, patch, device, mode="bilinear", shift=0.0)
 
 
-def _sample(volume: Tensor, center: Sequence[float], affine: Tensor, patch: Size, *, mode: str, shift: float) -> Tensor:
+def _sample(
+    volume: Tensor,
+    center: Sequence[float],
+    affine: Tensor,
+    patch: Size,
+    device: torch.device,
+    *,
+    mode: str,
+    shift: float,
+) -> Tensor:
     """One ``grid_sample`` on the smallest box that holds the turned patch."""
     low, high = _box(center, affine, patch, volume.shape[1:])
-    box = volume[:, low[0] : high[0], low[1] : high[1], low[2] : high[2]].float() + shift
+    box = volume[:, low[0] : high[0], low[1] : high[1], low[2] : high[2]].to(device).float() + shift
     sizes = [h - b for h, b in zip(high, low, strict=True)]
-    grid = _grid(center, affine, patch, low, sizes, volume.device)
+    grid = _grid(center, affine, patch, low, sizes, device)
     padding = "border" if shift == 0 else "zeros"
     return functional.grid_sample(box[None], grid[None], mode=mode, padding_mode=padding, align_corners=False)[0]
 

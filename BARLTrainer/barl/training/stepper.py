@@ -36,6 +36,9 @@ class Stepper:
             weight_decay=settings.weight_decay,
             fused=True,
         )
+        for parameter in self.parameters:
+            # Left to the fused optimizer, a first step that is broken would leave it whatever lay in that memory.
+            self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         self._broken = torch.zeros((), device=device)
         self._sums: dict[str, Tensor] = {}
         self._count = 0
@@ -60,7 +63,7 @@ class Stepper:
             raise DivergedError(
                 "The loss is no longer a number, so the training was stopped; the weights from before are kept. "
                 "Check the images for extreme values (barl cohort audit), or lower the learning rate "
-                "(--set training.learning_rate=0.003)."
+                "(--set training.learning_rate=0.01)."
             )
         values = torch.stack(list(self._sums.values())).tolist() if self._sums else []
         means = {name: value / self._count for name, value in zip(self._sums, values, strict=True)}

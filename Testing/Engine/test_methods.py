@@ -1,0 +1,416 @@
+"""The questions every method of the catalog answers, and what is special about each.
+
+Shapes: B patches, R branches, K classes, D H W voxels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+from typing import Any
+
+import pytest
+import torch
+from engine_doubles import PATCH, Balls, balls_in_noise, gradients, tiny_method
+from torch import Tensor, nn
+
+from barl.catalog import CARDS
+from barl.errors import SettingsError
+from barl.losses.consistency import pseudo_supervision
+from barl.losses.supervised import deep_dice_ce
+from barl.methods.barl import Branches
+from barl.methods.common.averaging import follow
+from barl.methods.common.ramps import linear_ramp, sigmoid_ramp
+from barl.methods.factory import method_class
+from barl.methods.protocol import Batch, Progress
+from barl.networks import NetworkSettings
+from barl.training.settings import TrainingSettings
+from barl.training.stepper import Stepper
+
+NAMES = [card.name for card in CARDS]
+START, END = Progress(step=0, total_steps=100), Progress(step=100, total_steps=100)
+ALWAYS_SURE = {"threshold_start": 0.0, "threshold_end": 0.0}
+"""Settings with which BARL's pseudo labels exist from the first step on."""
+
+
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    """Each method of the catalog."""
+    return str(request.param)
+
+
+def built(name: str, settings: dict[str, Any] | None = None, *, seed: int = 0, classes: int = 2) -> tuple[Any, Any]:
+    """A method and its model."""
+    torch.manual_seed(seed)
+    method = tiny_method(name, settings)
+    return method, method.build(1, classes)
+
+
+def trained(name: str, steps: int, *, seed: int = 0) -> tuple[Any, nn.Module, list[float]]:
+    """A method, its model after some steps, and the losses of these."""
+    method, model = built(name, seed=seed)
+    stepper, balls = Stepper(method, model, TrainingSettings(), torch.device("cpu")), Balls(seed)
+    losses = []
+    for step in range(steps):
+        stepper.step(balls.next_batch(), Progress(step=step, total_steps=steps), contextlib.nullcontext())
+        losses.append(stepper.read_losses()["loss"])
+    return method, model, losses
+
+
+def without_labels(batch: Batch) -> Batch:
+    """Only the unlabeled terms are left."""
+    return Batch(labeled=batch.labeled, label=torch.full_like(batch.label, 255), weak=batch.weak, strong=batch.strong)
+
+
+def with_other_views(batch: Batch) -> Batch:
+    return Batch(labeled=batch.labeled, label=batch.label, weak=-batch.weak, strong=batch.strong.flip(2))
+
+
+# Every method
+
+
+@pytest.mark.parametrize(("channels", "classes"), [(1, 2), (2, 3), (1, 8), (2, 8)])
+def test_it_runs_for_any_number_of_channels_and_classes(name: str, channels: int, classes: int) -> None:
+    method = tiny_method(name)
+    model = method.build(channels, classes)
+    batch = Balls(channels=channels, classes=classes).next_batch()
+    loss = method.training_step(model, batch, START)
+    assert loss.total.shape == ()
+    assert math.isfinite(float(loss.total.detach()))
+    assert "supervised" in loss.terms
+    assert not any(term.requires_grad for term in loss.terms.values())
+    loss.total.backward()
+    method.after_step(model, START)
+    assert method.predict(model, batch.weak).shape == (2, method.num_branches, classes, *PATCH)
+
+
+def test_it_learns_a_ball_in_noise(name: str) -> None:
+    torch.manual_seed(0)
+    method = tiny_method(name, network=NetworkSettings(base_filters=8))
+    model, balls = method.build(1, 2), Balls(0)
+    images, labels = balls_in_noise(4, torch.Generator().manual_seed(99))
+    assert dice(method, model, images, labels) < 0.5
+    stepper = Stepper(method, model, TrainingSettings(learning_rate=0.1), torch.device("cpu"))
+    for step in range(30):
+        # The beginning of a longer training: with the weight that the unlabeled terms have then.
+        stepper.step(balls.next_batch(), Progress(step=step, total_steps=400), contextlib.nullcontext())
+    stepper.read_losses()
+    assert dice(method, model, images, labels) > 0.8
+
+
+def dice(method: Any, model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    model.eval()
+    with torch.no_grad():
+        guess = method.predict(model, images).softmax(dim=2).mean(dim=1).argmax(dim=1)
+    model.train()
+    return float(2 * ((guess == 1) & (labels == 1)).sum() / ((guess == 1).sum() + (labels == 1).sum()))
+
+
+def test_the_same_seed_gives_the_same_numbers(name: str) -> None:
+    (_, first, losses), (_, second, again) = trained(name, 3), trained(name, 3)
+    assert losses == again
+    assert all(
+        torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    )
+
+
+def test_another_seed_gives_other_numbers(name: str) -> None:
+    assert trained(name, 1)[2] != trained(name, 1, seed=1)[2]
+
+
+def test_saved_and_loaded_it_gives_the_same_output(name: str, a_batch: Batch) -> None:
+    method, model, _ = trained(name, 2)
+    file = io.BytesIO()
+    torch.save(model.state_dict(), file)
+    file.seek(0)
+    _, other = built(name, seed=5)
+    other.load_state_dict(torch.load(file, weights_only=True))
+    assert torch.equal(method.predict(other, a_batch.weak), method.predict(model, a_batch.weak))
+
+
+def test_with_instance_normalization_training_and_evaluation_agree(name: str, a_batch: Batch) -> None:
+    method, model, _ = trained(name, 1)
+    in_training = method.predict(model.train(), a_batch.weak)
+    assert torch.equal(method.predict(model.eval(), a_batch.weak), in_training)
+
+
+@pytest.mark.parametrize("network", [{"dropout": 0.5}, {"normalization": "batch"}], ids=["dropout", "batch"])
+def test_only_dropout_and_batch_normalization_make_them_differ(
+    name: str, network: dict[str, Any], a_batch: Batch
+) -> None:
+    torch.manual_seed(0)
+    method = tiny_method(name, network=NetworkSettings(base_filters=4, **network))
+    model = method.build(1, 2)
+    in_training = method.predict(model.train(), a_batch.weak)
+    model.eval()
+    assert not torch.allclose(method.predict(model, a_batch.weak), in_training, atol=1e-3)
+    assert torch.equal(method.predict(model, a_batch.weak), method.predict(model, a_batch.weak))
+
+
+def test_a_batch_nobody_annotated_has_no_supervised_term(name: str, a_batch: Batch) -> None:
+    method, model = built(name)
+    loss = method.training_step(model, without_labels(a_batch), END)
+    assert float(loss.terms["supervised"]) == 0
+    assert all(torch.isfinite(gradient).all() for gradient in gradients(model, loss.total).values())
+
+
+def test_unknown_voxels_are_ignored(name: str, a_batch: Batch) -> None:
+    """Where the other half is unknown, wrong labels there could not be seen; where it is known they are."""
+    method, model = built(name)
+    half = a_batch.label.clone()
+    half[:, :, 8:] = 255
+    terms = []
+    for label in (half, torch.where(half == 255, 255, a_batch.label), a_batch.label):
+        batch = Batch(labeled=a_batch.labeled, label=label, weak=a_batch.weak, strong=a_batch.strong)
+        terms.append(float(method.training_step(model, batch, END).terms["supervised"]))
+    assert terms[0] == terms[1] != terms[2]
+
+
+def test_it_reads_views_only_if_it_says_so(name: str, a_batch: Batch) -> None:
+    method, model = built(name, ALWAYS_SURE if name == "barl" else None)
+    here = method.training_step(model, a_batch, END).total
+    there = method.training_step(model, with_other_views(a_batch), END).total
+    assert (here.item() != there.item()) == method.needs_unlabeled
+
+
+def test_every_branch_that_learns_learns_from_labels(name: str, a_batch: Batch) -> None:
+    method, model = built(name)
+    found = gradients(model, method.training_step(model, a_batch, START).total)
+    learning = {p for p, parameter in model.named_parameters() if parameter.requires_grad}
+    coarse_heads = {p for p in learning if ".heads." in f".{p}" and ".heads.3." not in f".{p}"}
+    assert learning - coarse_heads <= set(found)
+
+
+def test_an_unknown_setting_is_refused_by_name(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"method {name} has no setting 'temperature'. Its settings: "):
+        tiny_method(name, {"temperature": 1})
+
+
+def test_the_default_settings_are_plain_values_that_make_the_same_method(name: str) -> None:
+    settings = vars(method_class(name).settings_class())
+    assert vars(tiny_method(name, {key: str(value) for key, value in settings.items()}).settings) == settings
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "value"),
+    [
+        ("mean_teacher", "agreement_weight", -1),
+        ("mean_teacher", "ramp_share", 1.1),
+        ("mean_teacher", "momentum", 1),
+        ("mean_teacher", "momentum", "fast"),
+        ("mean_teacher", "momentum", float("nan")),
+        ("barl", "second_branch", "third"),
+        ("barl", "second_branch", 2),
+        ("barl", "dpr_weight", -0.5),
+        ("barl", "cross_weight", -0.5),
+        ("barl", "ramp_share", -0.1),
+        ("barl", "threshold_start", 1.5),
+        ("barl", "threshold_end", -0.5),
+        ("barl", "momentum", 1.0),
+    ],
+)
+def test_settings_outside_the_bounds_are_refused_by_name(name: str, setting: str, value: object) -> None:
+    with pytest.raises(SettingsError, match=f"{setting} must be .* got '?{value}"):
+        tiny_method(name, {setting: value})
+
+
+def test_an_unknown_method_is_refused_with_those_there_are() -> None:
+    with pytest.raises(
+        SettingsError, match=r"method must be one of \('supervised', 'mean_teacher', 'barl'.*got 'unet'"
+    ):
+        tiny_method("unet")
+
+
+# Supervised
+
+
+def test_supervised_never_looks_at_unlabeled_patches(a_batch: Batch) -> None:
+    method, model = built("supervised")
+    assert gradients(model, method.training_step(model, without_labels(a_batch), END).total) == {}
+
+
+# Mean teacher
+
+
+def test_the_agreement_moves_the_student_and_never_the_teacher(a_batch: Batch) -> None:
+    method, model = built("mean_teacher")
+    found = gradients(model, method.training_step(model, without_labels(a_batch), END).total)
+    assert {name.split(".")[0] for name in found} == {"student"}
+    assert not any(p.requires_grad for p in model.teacher.parameters())
+
+
+def test_a_student_that_sees_what_its_equal_teacher_sees_agrees(a_batch: Batch) -> None:
+    method, model = built("mean_teacher")
+    same = Batch(labeled=a_batch.labeled, label=a_batch.label, weak=a_batch.weak, strong=a_batch.weak)
+    assert float(method.training_step(model, same, END).terms["agreement"]) == pytest.approx(0, abs=1e-6)
+    assert float(method.training_step(model, a_batch, END).terms["agreement"]) > 1e-4
+
+
+def test_the_teacher_sees_the_weak_view_and_the_student_the_strong_one(a_batch: Batch) -> None:
+    method, model = built("mean_teacher")
+    seen: dict[str, Tensor] = {}
+    for who in ("student", "teacher"):
+        getattr(model, who).register_forward_pre_hook(lambda _, args, who=who: seen.update({who: args[0]}))
+    method.training_step(model, a_batch, START)
+    assert torch.equal(seen["teacher"], a_batch.weak)
+    assert torch.equal(seen["student"], torch.cat([a_batch.labeled, a_batch.strong]))
+
+
+def test_the_teacher_follows_the_student_step_by_step(a_batch: Batch) -> None:
+    method, model = built("mean_teacher", {"momentum": 0.9})
+    before = [p.clone() for p in model.teacher.parameters()]
+    with torch.no_grad():
+        for p in model.student.parameters():
+            p += 1
+    method.after_step(model, Progress(step=50, total_steps=100))
+    for old, new in zip(before, model.teacher.parameters(), strict=True):
+        torch.testing.assert_close(new, old + 0.1)
+
+
+def test_with_weight_zero_unlabeled_patches_move_nothing_in_mean_teacher(a_batch: Batch) -> None:
+    method, model = built("mean_teacher", {"agreement_weight": 0})
+    assert gradients(model, method.training_step(model, without_labels(a_batch), END).total) == {}
+
+
+def test_the_agreement_begins_with_little_weight(a_batch: Batch) -> None:
+    method, model = built("mean_teacher")
+    early, late = (method.training_step(model, without_labels(a_batch), p) for p in (START, END))
+    agreement = float(late.terms["agreement"])
+    assert late.total.item() == pytest.approx(10 * agreement, rel=1e-5)
+    assert early.total.item() == pytest.approx(10 * math.exp(-5) * agreement, rel=1e-5)
+
+
+# BARL
+
+
+@pytest.mark.parametrize("cross_weight", [0.0, 0.5])
+@pytest.mark.parametrize("second_branch", ["residual", "same"])
+def test_dual_path_regularization_moves_both_branches(a_batch: Batch, second_branch: str, cross_weight: float) -> None:
+    settings = {"second_branch": second_branch, "cross_weight": cross_weight, **ALWAYS_SURE}
+    method, model = built("barl", settings)
+    found = gradients(model, method.training_step(model, without_labels(a_batch), END).total)
+    assert {name.split(".")[0] for name in found} == {"first", "second"}
+
+
+def test_an_averaged_second_branch_gets_no_gradient_and_follows_the_first(a_batch: Batch) -> None:
+    method, model = built("barl", {"second_branch": "average", "momentum": 0.9, **ALWAYS_SURE})
+    found = gradients(model, method.training_step(model, a_batch, END).total)
+    assert {name.split(".")[0] for name in found} == {"first"}
+    with torch.no_grad():
+        for p in model.first.parameters():
+            p += 1
+    method.after_step(model, Progress(step=50, total_steps=100))
+    for one, two in zip(model.first.parameters(), model.second.parameters(), strict=True):
+        torch.testing.assert_close(two, one - 0.9)
+
+
+def test_two_learning_branches_do_not_follow_each_other() -> None:
+    method, model = built("barl", {"second_branch": "same"})
+    before = [p.clone() for p in model.second.parameters()]
+    method.after_step(model, END)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.second.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("cross_weight", [0.0, 0.5])
+def test_each_branch_learns_from_the_others_weak_view_alone(a_batch: Batch, cross_weight: float) -> None:
+    """The formula of the docstring, branch by branch: the teacher's side of a term has no gradient."""
+    method, model = built("barl", {"cross_weight": cross_weight, **ALWAYS_SURE})
+    total = method.training_step(model, without_labels(a_batch), END).total
+    found = gradients(model, total)
+    expected: dict[str, Tensor] = {}
+    value = 0.0
+    for own, other in (("first", "second"), ("second", "first")):
+        loss = path_of(model, own, other, a_batch, cross_weight)
+        value += loss.item() / 2
+        expected |= {name: gradient / 2 for name, gradient in gradients(model, loss).items()}
+    assert total.item() == pytest.approx(value, rel=1e-5)
+    assert set(found) == set(expected)
+    for name, gradient in found.items():
+        assert float((gradient - expected[name]).norm()) <= 1e-2 * float(expected[name].norm()) + 1e-5, name
+
+
+def path_of(model: Branches, own: str, other: str, batch: Batch, cross_weight: float) -> Tensor:
+    with torch.no_grad():
+        pseudo = getattr(model, other)(batch.weak).argmax(dim=1)
+    network = getattr(model, own)
+    loss = pseudo_supervision(network(batch.strong), pseudo)
+    if cross_weight:
+        loss = loss + cross_weight * pseudo_supervision(network(batch.weak), pseudo)
+    return loss
+
+
+def test_the_supervised_term_is_the_mean_of_both_branches_over_all_scales(a_batch: Batch) -> None:
+    method, model = built("barl")
+    branches = [
+        deep_dice_ce(getattr(model, name).taps(a_batch.labeled).logits, a_batch.label) for name in ("first", "second")
+    ]
+    supervised = float(method.training_step(model, a_batch, START).terms["supervised"])
+    assert supervised == pytest.approx(float(torch.stack(branches).mean().detach()), rel=1e-4)
+
+
+def test_every_decoder_scale_of_barl_is_supervised(a_batch: Batch) -> None:
+    method, model = built("barl")
+    found = gradients(model, method.training_step(model, a_batch, START).total)
+    for branch in ("first", "second"):
+        assert {f"{branch}.decoder.heads.{scale}.weight" for scale in range(4)} <= set(found)
+
+
+def test_where_nobody_is_confident_barl_learns_from_labels_alone(a_batch: Batch) -> None:
+    method, model = built("barl", {"threshold_start": 1.0, "threshold_end": 1.0})
+    loss = method.training_step(model, without_labels(a_batch), END)
+    assert float(loss.terms["dual_path"]) == 0
+    assert gradients(model, loss.total) == {}
+
+
+def test_with_weight_zero_unlabeled_patches_move_nothing_in_barl(a_batch: Batch) -> None:
+    method, model = built("barl", {"dpr_weight": 0, **ALWAYS_SURE})
+    assert gradients(model, method.training_step(model, without_labels(a_batch), END).total) == {}
+
+
+def test_the_second_branch_is_what_the_settings_say() -> None:
+    kinds = {
+        kind: type(built("barl", {"second_branch": kind})[1].second).__name__
+        for kind in ("residual", "same", "average")
+    }
+    assert kinds == {"residual": "ResVNet", "same": "VNet", "average": "VNet"}
+    same, average = built("barl", {"second_branch": "same"})[1], built("barl", {"second_branch": "average"})[1]
+    heads = [(m.first.decoder.heads[3].weight, m.second.decoder.heads[3].weight) for m in (same, average)]
+    assert [torch.equal(*pair) for pair in heads] == [False, True]
+
+
+# What methods share
+
+
+@pytest.mark.parametrize(
+    ("done", "length", "expected"),
+    [(0.0, 0.4, math.exp(-5)), (0.2, 0.4, math.exp(-1.25)), (0.4, 0.4, 1.0), (0.9, 0.4, 1.0), (0.0, 0.0, 1.0)],
+)
+def test_the_sigmoid_ramp(done: float, length: float, expected: float) -> None:
+    assert sigmoid_ramp(done, length) == pytest.approx(expected)
+
+
+def test_the_linear_ramp_stays_between_its_ends() -> None:
+    assert [linear_ramp(done, 0.75, 0.95) for done in (-1, 0, 0.5, 1, 2)] == pytest.approx(
+        [0.75, 0.75, 0.85, 0.95, 0.95]
+    )
+
+
+@pytest.mark.parametrize(("step", "expected"), [(0, 1.0), (1, 0.5), (3, 0.25), (1000, 0.1)])
+def test_a_young_average_follows_faster(step: int, expected: float) -> None:
+    average, source = nn.Linear(2, 2), nn.Linear(2, 2)
+    before = average.weight.detach().clone()
+    follow(average, source, step, momentum=0.9)
+    torch.testing.assert_close(average.weight, before + expected * (source.weight - before))
+
+
+def test_an_average_takes_over_batch_statistics() -> None:
+    average, source = nn.BatchNorm3d(2), nn.BatchNorm3d(2)
+    source(torch.randn(2, 2, 4, 4, 4) + 3)
+    follow(average, source, 10, momentum=0.9)
+    assert torch.equal(average.running_mean, source.running_mean)
+    assert int(average.num_batches_tracked) == 1
+
+
+def test_progress_ends_at_one() -> None:
+    assert [Progress(step=s, total_steps=10).done for s in (0, 5, 10, 12)] == [0, 0.5, 1, 1]

@@ -1,0 +1,254 @@
+"""Where patches lie and what is cut: geometry exact, only known voxels chosen."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from test_views import CUBE, QUIET, SLICES, STILL
+from torch import Tensor
+
+from barl.training.resident import ResidentCase, labeled_case, total_bytes, unlabeled_case
+from barl.training.sampler import Sampler, SamplerSettings, cut_image, cut_patch, keep_inside
+from barl.training.views import Chance, ViewSettings, draw_affine
+
+Size = tuple[int, int, int]
+CPU = torch.device("cpu")
+EYE = torch.eye(3, dtype=torch.float64)
+MIRROR = torch.diag(torch.tensor([1.0, 1.0, -1.0], dtype=torch.float64))
+
+
+def settings(
+    patch: Size = (8, 8, 8),
+    *,
+    spacing: tuple[float, float, float] = CUBE,
+    labeled: int = 1,
+    unlabeled: int = 1,
+    foreground: float = 0.5,
+    views: ViewSettings = STILL,
+) -> SamplerSettings:
+    return SamplerSettings(
+        patch_size_voxels=patch,
+        spacing_mm=spacing,
+        labeled_patches=labeled,
+        unlabeled_patches=unlabeled,
+        foreground_share=foreground,
+        views=views,
+    )
+
+
+def a_case(label: np.ndarray, seed: int = 0) -> ResidentCase:
+    image = np.random.default_rng(seed).normal(size=(1, *label.shape)).astype(np.float16)
+    return labeled_case(f"P{seed}", image, label, torch.device("cpu"))
+
+
+def counting(shape: Size) -> Tensor:
+    """A volume (1, D, H, W) of which each voxel holds its own number."""
+    return torch.arange(math.prod(shape), dtype=torch.float32).reshape(1, *shape)
+
+
+def turn(axis_from: int, axis_to: int) -> Tensor:
+    """A quarter turn between two axes."""
+    matrix = EYE.clone()
+    matrix[axis_from, axis_from] = matrix[axis_to, axis_to] = 0
+    matrix[axis_from, axis_to], matrix[axis_to, axis_from] = -1, 1
+    return matrix
+
+
+@pytest.mark.parametrize("shape", [(24, 20, 28), (21, 23, 19), (16, 16, 16)])
+@pytest.mark.parametrize("patch", [(8, 16, 8), (16, 16, 16), (7, 5, 9)])
+@pytest.mark.parametrize("place", [(0, 0, 0), (9, 10, 11), (15, 12, 8), (20, 19, 18)])
+def test_an_upright_patch_is_exactly_the_voxels_around_its_center(shape: Size, patch: Size, place: Size) -> None:
+    volume = counting(shape)
+    first = [min(max(p - e // 2, 0), s - e) for p, e, s in zip(place, patch, shape, strict=True)]
+    expected = volume[:, first[0] :, first[1] :, first[2] :][:, : patch[0], : patch[1], : patch[2]]
+    cut = cut_image(volume, keep_inside(place, shape, patch), EYE, patch, CPU)
+    torch.testing.assert_close(cut, expected, atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(24, 20, 28), (21, 23, 19)])
+def test_a_mirrored_patch_is_the_patch_mirrored(shape: Size) -> None:
+    volume, patch = counting(shape), (8, 8, 16)
+    center = keep_inside((9, 9, 9), shape, patch)
+    upright, mirrored = cut_image(volume, center, EYE, patch, CPU), cut_image(volume, center, MIRROR, patch, CPU)
+    torch.testing.assert_close(mirrored, upright.flip(3), atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("axes", [(0, 1), (0, 2), (1, 2)])
+def test_a_quarter_turn_moves_voxels_onto_voxels(axes: tuple[int, int]) -> None:
+    label = np.random.default_rng(0).integers(0, 3, (20, 20, 20)).astype(np.uint8)
+    case, patch = a_case(label), (8, 8, 8)
+    center = keep_inside((9, 10, 11), case.shape, patch)
+    image, upright = cut_patch(case, center, EYE, patch, CPU)
+    turned_image, turned = cut_patch(case, center, turn(*axes), patch, CPU)
+    assert torch.equal(turned, torch.rot90(upright, -1, axes))
+    torch.testing.assert_close(turned_image[0], torch.rot90(image[0], -1, axes), atol=1e-3, rtol=0)
+
+
+def test_a_turned_ball_in_thick_slices_stays_a_ball(cpu: torch.device) -> None:
+    axes = [(torch.arange(n) - (n - 1) / 2) * s for n, s in zip((16, 60, 40), SLICES, strict=True)]
+    d, h, w = torch.meshgrid(*axes, indexing="ij")
+    ball = ((d**2 + h**2 + w**2).sqrt() < 11).float()[None]
+    affine = draw_affine(ViewSettings(rotation_degrees=30, scale=0, affine_share=1), SLICES, Chance(3, cpu))
+    cut = cut_image(ball, keep_inside((8, 30, 20), (16, 60, 40), (16, 60, 40)), affine, (16, 60, 40), CPU)
+    assert float((cut > 0.5).sum()) == pytest.approx(float(ball.sum()), rel=0.03)
+    assert float((cut[0] - ball[0]).abs().mean()) < 0.03
+
+
+def test_labels_turn_with_their_image(cpu: torch.device) -> None:
+    label = np.zeros((24, 24, 24), np.uint8)
+    label[8:18, 6:16, 9:20] = 1
+    case = labeled_case("P", label[None].astype(np.float16), label, cpu)
+    chance, seen = Chance(5, cpu), ViewSettings(affine_share=1)
+    for _ in range(10):
+        affine = draw_affine(seen, SLICES, chance)
+        image, cut = cut_patch(case, keep_inside((12, 11, 14), case.shape, (16, 16, 16)), affine, (16, 16, 16), CPU)
+        known = cut != 255
+        assert ((image[0] > 0.5) == (cut == 1))[known].float().mean() > 0.98
+        assert (cut == 1).any()
+
+
+def test_outside_the_volume_labels_are_unknown_and_the_border_of_the_image_goes_on() -> None:
+    case = a_case(np.ones((6, 10, 9), np.uint8))
+    image, label = cut_patch(case, keep_inside((3, 3, 3), case.shape, (16, 8, 16)), EYE, (16, 8, 16), CPU)
+    inside = torch.zeros(16, 8, 16, dtype=torch.bool)
+    inside[5:11, :, 4:13] = True
+    assert torch.equal(label == 1, inside)
+    assert torch.equal(label == 255, ~inside)
+    torch.testing.assert_close(image[0, 5:11, :, 4:13], case.image[0, :, :8].float(), atol=1e-3, rtol=0)
+    torch.testing.assert_close(image[0, 0], image[0, 5], atol=1e-4, rtol=0)
+    torch.testing.assert_close(image[0, :, :, 15], image[0, :, :, 12], atol=1e-4, rtol=0)
+
+
+def test_a_volume_smaller_than_the_patch_on_all_axes_is_drawn_whole(cpu: torch.device) -> None:
+    label = np.ones((3, 5, 1), np.uint8)
+    batch = Sampler([a_case(label)], [a_case(label)], settings((8, 8, 8)), Chance(0, cpu)).next_batch()
+    assert int((batch.label == 1).sum()) == 15
+    assert int((batch.label == 255).sum()) == 512 - 15
+    assert torch.isfinite(batch.weak).all()
+
+
+def test_a_turned_patch_at_the_corner_is_unknown_exactly_outside() -> None:
+    case = a_case(np.full((16, 16, 16), 2, np.uint8))
+    _, label = cut_patch(case, (0.0, 7.5, 7.5), EYE, (16, 8, 8), CPU)
+    assert (label[8:] == 2).all()
+    assert (label[:7] == 255).all()
+
+
+def test_weak_and_strong_views_share_their_geometry(cpu: torch.device) -> None:
+    case = a_case(np.ones((20, 20, 20), np.uint8))
+    turned = ViewSettings(gamma=0, contrast=0, brightness=0, noise=0, blur_share=0, affine_share=1)
+    batch = Sampler([case], [case], settings(unlabeled=4, views=turned), Chance(1, cpu)).next_batch()
+    torch.testing.assert_close(batch.strong, batch.weak)
+    assert not torch.allclose(batch.weak[0], batch.weak[1])
+
+
+def test_weak_views_keep_intensities_and_strong_views_do_not(cpu: torch.device) -> None:
+    case = unlabeled_case("P", np.full((1, 16, 16, 16), 0.5, np.float16), cpu)
+    known = a_case(np.ones((16, 16, 16), np.uint8))
+    batch = Sampler([known], [case], settings(views=ViewSettings()), Chance(1, cpu)).next_batch()
+    torch.testing.assert_close(batch.weak, torch.full_like(batch.weak, 0.5))
+    assert float((batch.strong - 0.5).abs().max()) > 0.01
+
+
+def test_shapes_and_types_are_those_of_a_batch(cpu: torch.device) -> None:
+    case = a_case(np.ones((20, 20, 20), np.uint8))
+    batch = Sampler([case], [case], settings((8, 4, 6), labeled=3, unlabeled=2), Chance(0, cpu)).next_batch()
+    assert batch.labeled.shape == (3, 1, 8, 4, 6)
+    assert batch.label.shape == (3, 8, 4, 6)
+    assert batch.weak.shape == batch.strong.shape == (2, 1, 8, 4, 6)
+    assert (batch.labeled.dtype, batch.label.dtype, batch.weak.dtype) == (torch.float32, torch.int64, torch.float32)
+
+
+@pytest.mark.parametrize("unlabeled_patches", [0, 2])
+def test_without_unlabeled_cases_or_patches_the_views_are_empty(cpu: torch.device, unlabeled_patches: int) -> None:
+    case = a_case(np.ones((8, 8, 8), np.uint8))
+    others = [] if unlabeled_patches else [case]
+    batch = Sampler([case], others, settings(unlabeled=unlabeled_patches), Chance(0, cpu)).next_batch()
+    assert batch.weak.shape == batch.strong.shape == (0, 1, 8, 8, 8)
+
+
+def centers(case: ResidentCase, foreground: float, count: int = 300) -> Counter[int]:
+    """How often a patch's center voxel has which label."""
+    asked = settings((4, 4, 4), labeled=count, unlabeled=0, foreground=foreground, views=STILL)
+    label = Sampler([case], [], asked, Chance(11, torch.device("cpu"))).next_batch().label
+    return Counter(label[:, 2, 2, 2].tolist())
+
+
+def test_foreground_patches_are_centered_on_each_class_equally_often() -> None:
+    label = np.zeros((24, 24, 24), np.uint8)
+    label[4:20, 4:20, 4:12] = 1
+    label[10, 10, 15] = 2
+    drawn = centers(a_case(label), foreground=1.0)
+    assert set(drawn) == {1, 2}
+    assert 120 < drawn[2] < 180
+
+
+def test_the_share_of_foreground_patches_is_as_set() -> None:
+    label = np.zeros((24, 24, 24), np.uint8)
+    label[10, 10, 10] = 1
+    drawn = centers(a_case(label), foreground=0.3)
+    assert 60 < drawn[1] < 120
+    assert drawn[0] + drawn[1] == 300
+
+
+@pytest.mark.parametrize("foreground", [0.0, 0.5, 1.0])
+def test_only_known_voxels_of_a_partly_annotated_case_are_chosen(foreground: float) -> None:
+    label = np.full((24, 24, 24), 255, np.uint8)
+    label[12, 4:20, 4:20] = 0
+    label[12, 10:14, 10:14] = 1
+    drawn = centers(a_case(label), foreground)
+    assert 255 not in drawn
+    assert (drawn[1] > 0) == (foreground > 0) or drawn[1] > 0
+
+
+@pytest.mark.parametrize("foreground", [0.0, 1.0])
+def test_scribbles_without_background_still_give_every_class(foreground: float) -> None:
+    label = np.full((24, 24, 24), 255, np.uint8)
+    label[12, 6:18, 6] = 1
+    label[12, 6:18, 16] = 2
+    drawn = centers(a_case(label), foreground)
+    assert set(drawn) == {1, 2}
+    assert 110 < drawn[1] < 190
+
+
+def test_a_case_with_background_alone_can_be_drawn() -> None:
+    assert centers(a_case(np.zeros((12, 12, 12), np.uint8)), foreground=1.0) == {0: 300}
+
+
+def test_labeled_and_unlabeled_cases_are_drawn_equally_often(cpu: torch.device) -> None:
+    cases = [
+        labeled_case(str(i), np.full((1, 8, 8, 8), i, np.float16), np.ones((8, 8, 8), np.uint8), cpu) for i in range(3)
+    ]
+    asked = settings((4, 4, 4), labeled=300, unlabeled=300, views=QUIET)
+    batch = Sampler(cases, cases, asked, Chance(2, cpu)).next_batch()
+    for views in (batch.labeled, batch.weak):
+        counts = torch.bincount(views.mean((1, 2, 3, 4)).round().long(), minlength=3)
+        assert counts.min() > 70
+
+
+def test_the_same_state_of_chance_gives_the_same_batches(cpu: torch.device) -> None:
+    label = np.zeros((20, 20, 20), np.uint8)
+    label[5:12, 5:12, 5:12] = 1
+    case, asked = a_case(label), settings(labeled=2, unlabeled=2, views=ViewSettings())
+    first = Sampler([case], [case], asked, Chance(4, cpu))
+    first.next_batch()
+    state = first.chance.state()
+    later = Chance(0, cpu)
+    later.restore(state)
+    second = Sampler([case], [case], asked, later)
+    for _ in range(2):
+        one, other = first.next_batch(), second.next_batch()
+        assert all(torch.equal(a, b) for a, b in zip(vars(one).values(), vars(other).values(), strict=True))
+    assert not torch.equal(one.labeled, first.next_batch().labeled)
+
+
+def test_resident_volumes_share_the_mapped_file_and_are_counted(tmp_path: object, cpu: torch.device) -> None:
+    path = f"{tmp_path}/image.npy"
+    np.save(path, np.ones((1, 4, 4, 4), np.float16))
+    case = unlabeled_case("P", np.load(path, mmap_mode="r"), cpu)
+    assert case.shape == (4, 4, 4)
+    assert total_bytes([case, a_case(np.ones((4, 4, 4), np.uint8))]) == 128 + 128 + 64

@@ -1,0 +1,157 @@
+"""What is drawn for a view, and how intensities change."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from barl.errors import SettingsError
+from barl.training.views import Chance, ViewSettings, change_intensity, draw_affine
+
+CUBE = (1.0, 1.0, 1.0)
+SLICES = (3.0, 0.5, 0.8)
+STILL = ViewSettings(rotation_degrees=0, scale=0, mirror_left_right=False, gamma=0, contrast=0, brightness=0, noise=0)
+QUIET = ViewSettings(gamma=0, contrast=0, brightness=0, noise=0, blur_share=0)
+
+
+@pytest.fixture
+def chance(cpu: torch.device) -> Chance:
+    """Seeded numbers."""
+    return Chance(7, cpu)
+
+
+def in_mm(affine: Tensor, spacing: tuple[float, float, float]) -> Tensor:
+    """The matrix between offsets in millimetres."""
+    s = torch.tensor(spacing, dtype=torch.float64)
+    return affine * s[:, None] / s
+
+
+def test_without_turning_scaling_and_mirroring_the_matrix_is_the_identity(chance: Chance) -> None:
+    assert torch.equal(draw_affine(STILL, SLICES, chance), torch.eye(3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("spacing", [CUBE, SLICES])
+def test_turning_and_scaling_keep_shapes_in_millimetres(chance: Chance, spacing: tuple[float, float, float]) -> None:
+    settings = ViewSettings(rotation_degrees=40, scale=0.2, affine_share=1)
+    sizes, turns = [], []
+    for _ in range(200):
+        matrix = in_mm(draw_affine(settings, spacing, chance), spacing)
+        gram = matrix.T @ matrix
+        sizes.append(math.sqrt(float(gram[0, 0])))
+        torch.testing.assert_close(gram, torch.eye(3, dtype=torch.float64) * gram[0, 0])
+        turns.append(abs(float(matrix[0, 0])) / sizes[-1])
+    assert 1 / 1.2 <= min(sizes) < 0.87
+    assert 1.15 < max(sizes) <= 1.2
+    assert min(turns) < math.cos(math.radians(35))
+
+
+def test_a_rotation_never_exceeds_the_largest_angle_of_each_axis(chance: Chance) -> None:
+    settings = ViewSettings(rotation_degrees=10, scale=0, affine_share=1, mirror_left_right=False)
+    for _ in range(100):
+        matrix = draw_affine(settings, CUBE, chance)
+        angle = math.degrees(math.acos(min(1.0, (float(matrix.trace()) - 1) / 2)))
+        assert angle <= 30
+        torch.testing.assert_close(torch.linalg.det(matrix), torch.ones((), dtype=torch.float64))
+
+
+def test_half_of_the_patches_are_mirrored_left_to_right_and_nothing_else(chance: Chance) -> None:
+    settings = ViewSettings(affine_share=0)
+    drawn = [draw_affine(settings, SLICES, chance).diagonal().tolist() for _ in range(300)]
+    assert all(diagonal[:2] == [1, 1] for diagonal in drawn)
+    assert 0.4 < sum(diagonal[2] == -1 for diagonal in drawn) / 300 < 0.6
+
+
+def test_the_share_of_turned_patches_is_as_set(chance: Chance) -> None:
+    settings = ViewSettings(affine_share=0.25, mirror_left_right=False)
+    identity = torch.eye(3, dtype=torch.float64)
+    turned = sum(not torch.equal(draw_affine(settings, CUBE, chance), identity) for _ in range(400))
+    assert 0.18 < turned / 400 < 0.32
+
+
+def test_a_quiet_view_changes_nothing(chance: Chance) -> None:
+    x = torch.randn(3, 2, 8, 8, 8)
+    torch.testing.assert_close(change_intensity(x, QUIET, chance), x)
+
+
+def test_a_view_of_strength_zero_changes_nothing(chance: Chance) -> None:
+    x = torch.randn(3, 2, 8, 8, 8)
+    torch.testing.assert_close(change_intensity(x, ViewSettings(blur_share=1), chance, strength=0), x)
+
+
+def test_a_strong_view_differs_patch_by_patch_and_leaves_its_input(chance: Chance) -> None:
+    x = torch.randn(1, 1, 8, 8, 8).repeat(3, 1, 1, 1, 1)
+    before = x.clone()
+    strong = change_intensity(x, ViewSettings(blur_share=1), chance)
+    assert torch.equal(x, before)
+    assert not torch.allclose(strong[0], strong[1], atol=0.05)
+    assert not torch.allclose(strong[1], strong[2], atol=0.05)
+
+
+def test_brightness_and_contrast_stay_within_their_limits(chance: Chance) -> None:
+    x = torch.randn(200, 1, 4, 4, 4)
+    x = (x - x.mean((2, 3, 4), keepdim=True)) / x.std((2, 3, 4), keepdim=True)
+    settings = ViewSettings(gamma=0, contrast=0.2, brightness=0.3, noise=0, blur_share=0)
+    strong = change_intensity(x, settings, chance)
+    shift, contrast = strong.mean((1, 2, 3, 4)), strong.std((1, 2, 3, 4))
+    assert 0.25 < float(shift.abs().max()) <= 0.3 + 1e-5
+    assert 0.8 - 1e-5 <= float(contrast.min()) < 0.83
+    assert 1.17 < float(contrast.max()) <= 1.2 + 1e-5
+
+
+def test_gamma_keeps_the_order_and_the_range_of_intensities(chance: Chance) -> None:
+    x = torch.linspace(-2, 3, 64).view(1, 1, 4, 4, 4)
+    settings = ViewSettings(gamma=1, contrast=0, brightness=0, noise=0, blur_share=0)
+    strong = change_intensity(x, settings, chance).flatten()
+    assert (strong.diff() >= 0).all()
+    assert float(strong.min()) == pytest.approx(-2, abs=1e-5)
+    assert float(strong.max()) == pytest.approx(3, abs=1e-5)
+    assert not torch.allclose(strong, x.flatten(), atol=0.05)
+
+
+def test_a_blurred_patch_keeps_its_mean_and_loses_detail(chance: Chance) -> None:
+    settings = ViewSettings(gamma=0, contrast=0, brightness=0, noise=0, blur_share=1)
+    x = torch.randn(2, 1, 8, 8, 8)
+    strong = change_intensity(x, settings, chance)
+    torch.testing.assert_close(strong.mean((1, 2, 3, 4)), x.mean((1, 2, 3, 4)), atol=0.1, rtol=0)
+    assert (strong.std((1, 2, 3, 4)) < 0.6 * x.std((1, 2, 3, 4))).all()
+
+
+def test_a_constant_patch_stays_finite(chance: Chance) -> None:
+    assert torch.isfinite(change_intensity(torch.full((2, 1, 4, 4, 4), 3.0), ViewSettings(), chance)).all()
+
+
+def test_chance_goes_on_where_its_state_was_taken(chance: Chance, cpu: torch.device) -> None:
+    chance.uniform(0, 1)
+    state = chance.state()
+
+    def draw(source: Chance) -> list[Tensor]:
+        x = torch.zeros(2, 1, 4, 4, 4)
+        return [source.column(3, 0, 1), source.normal_like(x), change_intensity(x, ViewSettings(), source)]
+
+    expected = draw(chance)
+    other = Chance(99, cpu)
+    other.restore(state)
+    assert all(torch.equal(a, b) for a, b in zip(expected, draw(other), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("rotation_degrees", -1.0),
+        ("rotation_degrees", 181.0),
+        ("scale", 1.5),
+        ("affine_share", -0.1),
+        ("blur_share", 2.0),
+        ("contrast", -0.5),
+        ("labeled_intensity", 1.1),
+        ("gamma", -1.0),
+        ("brightness", -1.0),
+        ("noise", -0.1),
+    ],
+)
+def test_settings_outside_the_bounds_are_refused_by_name(setting: str, value: float) -> None:
+    with pytest.raises(SettingsError, match=f"{setting} must be .* got {value}"):
+        ViewSettings(**{setting: value})
