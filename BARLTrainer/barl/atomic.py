@@ -8,7 +8,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,16 @@ def replacing(path: Path) -> Iterator[Path]:
             _flush_to_disk(temporary)
             _replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
+
+
+def discard(path: Path) -> None:
+    """Remove a temporary file, if it can be.
+
+    A read-only drive refuses to remove even what is not there; that must not hide the error before it.
+    """
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -60,7 +69,9 @@ def storage_errors(path: Path) -> Iterator[None]:
         advice = _ADVICE.get(error.errno or 0)
         if advice is None:
             raise
-        raise StorageError(f"Cannot write {path}: {error.strerror}. {advice}") from error
+        # Hidden names are locks and temporary files, which nobody looks for.
+        shown = path.parent if path.name.startswith(".") else path
+        raise StorageError(f"Cannot write {shown}: {error.strerror}. {advice}") from error
 
 
 _ADVICE = {
@@ -71,6 +82,7 @@ _ADVICE = {
     errno.EPERM: "You may not write there: choose another folder, or ask for the right to write.",
     errno.ENAMETOOLONG: "The path is too long: use a folder nearer to the drive's root, or a shorter name.",
     errno.ENOENT: "The folder does not exist or the path is too long: check the path.",
+    errno.EISDIR: "There is a folder of this name: choose another name for the file.",
     errno.ENOTDIR: "A part of the path is a file, not a folder: check the path.",
     errno.EIO: "The drive reported an error: check that it is connected and healthy.",
 }

@@ -134,7 +134,7 @@ def test_the_fault_that_conv3_avoids_is_still_there() -> None:
 
 
 def worst_gradient_error(conv: nn.Conv3d, shape: tuple[int, ...], repeats: int = 12) -> float:
-    """Largest relative distance of the bfloat16 weight gradient from the float32 one; infinite where it is no number."""
+    """Largest relative distance of the bfloat16 weight gradient from the float32 one; infinite if it is no number."""
     torch.manual_seed(0)
     x, target = torch.randn(shape), torch.randn(shape)
     exact = weight_gradient(conv, x, target, bf16=False)

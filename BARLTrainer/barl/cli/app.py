@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tempfile
@@ -68,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = [argument for argument in given if argument != "--debug"]
     _survive_odd_characters()
     out = Output(as_json="--json" in given)
+    if undecodable := [one for one in given if one.encode("utf-8", "replace").decode() != one]:
+        message = f"{undecodable[0]!a} has letters that cannot be read. Rename the file or folder."
+        return _refuse(out, "InputError", message, 2)
     try:
         code: Any = app(given, prog_name="barl", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
@@ -80,6 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, ModuleNotFoundError) and error.name in _HEAVY:
             message = f"{error.name} is not installed, and this needs it. See barl doctor."
             return _refuse(out, "MissingPackage", message, 1)
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            message = f"The path is too long: {error.filename}. Use a shorter name, or a folder nearer to the root."
+            return _refuse(out, "StorageError", message, 2)
         return _usage(out, error) if hasattr(error, "format_message") else _unexpected(out, error, debug)
     return code if isinstance(code, int) else 0
 
@@ -109,7 +116,7 @@ def _usage(out: Output, error: Any) -> int:
             return 2
         message = "Which command? See barl --help."
     elif context is not None:
-        message = f"{message} See {context.command_path} --help."
+        message = f"{message.rstrip('.')}. See {context.command_path} --help."
     return _refuse(out, "UsageError", message, 2)
 
 

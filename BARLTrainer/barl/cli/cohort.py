@@ -74,7 +74,7 @@ def add(
     opened = Cohort.open(cohort)
     chosen = checked_images(found_images(images), taken=[case.id for case in opened.cases])
     cases = [opened.add_case(image, role=role, copy=copy) for image in chosen]
-    said = f"Added {len(cases)} cases: {escape(', '.join(case.id for case in cases))}"
+    said = f"Added: {escape(', '.join(case.id for case in cases))}"
     Output(as_json).result({"added": [case.id for case in cases], "role": role}, said)
 
 

@@ -16,5 +16,5 @@ def methods(as_json: JsonFlag = False) -> None:
         listing.add_row(
             f"[bold]{card.name}[/]", card.sentence, card.when_to_choose, f"{card.cost:.1f}x", escape(card.reference)
         )
-    hint = "cost: network passes of one training step, relative to supervised"
+    hint = "cost: arithmetic of one training step, relative to supervised"
     out.result({"methods": list(CARDS)}, listing, hint)

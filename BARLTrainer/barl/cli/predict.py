@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
+from barl import errors
 from barl.cli.choose import chosen_model
 from barl.cli.output import JsonFlag, Output, plain, table
 from barl.cli.progress import reporting
@@ -24,6 +26,8 @@ def predict(
     """Segment volumes. Finished ones are skipped; one that fails does not keep the others from being done."""
     from barl.cli.images import found_images
 
+    # Before torch is loaded: threads that spin while they wait slow down whatever else runs here.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     model_folder, images = chosen_model(model), found_images(inputs)
     from barl.inference.batch import segment_files
 
@@ -41,4 +45,4 @@ def predict(
     counts = f"{len(rows) - len(failed)} of {len(rows)} in {escape(str(output))}"
     out.result({"output": output, "records": rows, "failed": len(failed)}, shown, counts)
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(min(getattr(errors, row["error"]).exit_code for row in failed))

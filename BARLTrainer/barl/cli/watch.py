@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from barl.jobs import EventReader, JobFolder, State, Status, launch, read_status
 _WENT_WRONG = (State.FAILED, State.INTERRUPTED)
 _SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_BETWEEN_LINES = 10.0
+_FULL_DISK_MB = 1.0
 _TOLD = {"log", "warning", "annotation", "resumed"}
 """Events whose message a person wants to read while waiting."""
 
@@ -89,10 +91,18 @@ def conclude(job: JobFolder, status: Status | None, out: Output) -> None:
         out.result(record, *_farewell(job, status))
         return
     kind = _failure(job) if status.state is State.FAILED else JobFailedError
-    message = status.error or "The process ended without a word."
+    message = status.error or _last_words(job)
     record |= {"error": {"type": kind.__name__, "message": message}, "log": job.log}
     out.result(record, f"[bold red]Error:[/] {escape(message)}", *_farewell(job, status))
     raise typer.Exit(kind.exit_code)
+
+
+def _last_words(job: JobFolder) -> str:
+    """Of a process that could not say why it ended."""
+    free_mb = shutil.disk_usage(job.path).free / 1e6
+    if free_mb < _FULL_DISK_MB:
+        return f"The process ended without a word. The disk is full ({free_mb:.0f} MB free): free some space."
+    return "The process ended without a word: it was killed, ran out of memory, or the computer was switched off."
 
 
 def _failure(job: JobFolder) -> type[BarlError]:
@@ -108,8 +118,10 @@ def _farewell(job: JobFolder, status: Status) -> list[str]:
     lines = [f"[bold]{status.state.value.capitalize()}[/]{reached}: {where}"]
     if status.state in _WENT_WRONG:
         lines.append(f"Log: {escape(str(job.log))}. Nothing that was drawn is lost.")
-    if status.state is not State.FINISHED:
+    if status.state is not State.FINISHED and any(_files(job.checkpoints)):
         lines.append(f"Go on from the last checkpoint: barl jobs resume {where}")
+    elif status.state is not State.FINISHED:
+        lines.append(f"There is no checkpoint yet. Begin again: barl jobs resume {where}; or start a new round.")
     elif any(_files(job.predictions)):
         lines.append(f"Predictions: {escape(str(job.predictions))}")
     return lines

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from barl.atomic import replacing, write_json
+from barl.atomic import discard, replacing, write_json
 from barl.cohort.layout import SEGMENTATION_SUFFIX, TEMPORARY_PREFIX, next_number, number_name, numbered
 from barl.cohort.lock import folder_lock
 from barl.cohort.schema import SOURCES, AnnotationVersion, Coverage
@@ -82,7 +82,7 @@ def store(folder: Path, write: Callable[[Path], None], origin: Origin, *, locked
             _remove_leftovers(folder)
             return _publish(folder, incoming, origin, content_hash)
     finally:
-        incoming.unlink(missing_ok=True)
+        discard(incoming)
 
 
 def hash_file(path: Path) -> str:

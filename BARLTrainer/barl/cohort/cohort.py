@@ -216,7 +216,7 @@ class Cohort:
             StorageError: the folder cannot be written, or the disk is full; nothing was changed.
         """
         folder = self._layout.annotations(self.case(case_id).id)
-        newest = read_newest(folder) if parent is None else None
+        newest = _newest_if_readable(folder) if parent is None else None
         origin = Origin(
             coverage=coverage,
             author=author,
@@ -267,6 +267,14 @@ class Cohort:
     def _write(self, record: CohortRecord) -> None:
         write_json(self._layout.record, record.to_json())
         self._record = record
+
+
+def _newest_if_readable(folder: Path) -> AnnotationVersion | None:
+    """A damaged version must not keep a new one from being saved: that is how it is mended."""
+    try:
+        return read_newest(folder)
+    except CohortError:
+        return None
 
 
 def _find(record: CohortRecord, case_id: str) -> Case:

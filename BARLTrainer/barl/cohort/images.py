@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from barl.atomic import replacing, storage_errors
+from barl.atomic import discard, replacing, storage_errors
 from barl.cohort.layout import TEMPORARY_PREFIX, image_suffix
 from barl.errors import CohortError, ImageError
 
@@ -84,7 +84,7 @@ def _discard(image: Path) -> None:
     if image.is_dir():
         shutil.rmtree(image, ignore_errors=True)
     else:
-        image.unlink(missing_ok=True)
+        discard(image)
 
 
 def _copy(image: Path, staged: Path) -> None:

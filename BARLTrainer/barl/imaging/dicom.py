@@ -31,7 +31,10 @@ class _Series:
 
 def holds_dicom(folder: Path) -> bool:
     """Tell whether a folder itself (not its subfolders) holds DICOM files, by looking at the first few files."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    try:
+        files = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
+    except OSError:  # What may not be looked into holds nothing for us.
+        return False
     return any(_is_dicom(path) for path in files[:5])
 
 

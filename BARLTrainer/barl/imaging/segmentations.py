@@ -19,6 +19,8 @@ from barl.imaging.volumes import read_voxels
 Array = npt.NDArray[Any]
 Labels = npt.NDArray[np.uint8]
 
+_MOST_LABELS = 254
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelMap:
@@ -197,6 +199,11 @@ def _refuse_values(path: Path, counts: Counter[int], table: LabelTable, extra: s
     allowed = {BACKGROUND, *table.values} | extra
     strange = sorted(value for value in counts if value not in allowed)
     if strange:
+        if len(strange) > _MOST_LABELS:
+            raise LabelError(
+                f"{path} holds {len(counts)} different values, so it is probably an image and no label map. "
+                "Give the label map itself."
+            )
         known = _list([f"{label.value} {label.name}" for label in table.labels])
         found = _list([f"{value} ({counts[value]} voxels)" for value in strange])
         raise LabelError(

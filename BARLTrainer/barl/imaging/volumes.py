@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +57,7 @@ def read_volume(path: Path) -> Volume:
 def read_voxels(path: Path) -> tuple[Array, Geometry]:
     """Read an image file or a DICOM folder in its own number type; see :func:`read_volume`."""
     path = Path(path)
+    _refuse_undecodable(path)
     if path.is_dir():
         with _explaining(path):
             image = dicom.read_series(path)
@@ -79,6 +81,7 @@ def read_geometry(path: Path) -> Geometry:
         ImageError: as :func:`read_volume`, except that missing voxels are not noticed.
     """
     path = Path(path)
+    _refuse_undecodable(path)
     if path.is_dir():
         with _explaining(path):
             return dicom.read_series_geometry(path)
@@ -119,14 +122,23 @@ def find_volumes(folder: Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageError(f"The folder {folder} does not exist. Check the path, and that the drive is connected.")
-    files = [path for path in folder.iterdir() if path.is_file() and _is_volume_name(path.name)]
-    folders = [path for path in (folder, *folder.rglob("*")) if path.is_dir() and dicom.holds_dicom(path)]
-    return sorted(files) + sorted(folders)
+    with _explaining(folder):
+        files = [path for path in folder.iterdir() if _is_volume_name(path.name) and path.is_file()]
+    # os.walk leaves out folders that may not be read.
+    below = [Path(parent, name) for parent, names, _ in os.walk(folder) for name in names]
+    return sorted(files) + sorted(path for path in (folder, *below) if dicom.holds_dicom(path))
 
 
 def _is_volume_name(name: str) -> bool:
     lower = name.lower()
     return lower.endswith(VOLUME_SUFFIXES) and not lower.endswith(".seg.nrrd") and not lower.startswith(".")
+
+
+def _refuse_undecodable(path: Path) -> None:
+    """ITK ends the whole process at a name that is no UTF-8, as old discs and servers have them."""
+    shown = str(path).encode("utf-8", "replace").decode()
+    if shown != str(path):
+        raise ImageError(f"{shown} has a name with letters that cannot be read. Rename it (and its folders).")
 
 
 def _open(path: Path) -> sitk.ImageFileReader:

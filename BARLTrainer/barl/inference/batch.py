@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from barl.atomic import storage_errors
 from barl.errors import BarlError, InputError, StorageError
 from barl.imaging.volumes import VOLUME_SUFFIXES, read_volume
 from barl.inference.devices import choose_device, set_cpu_threads
@@ -35,6 +37,9 @@ class Outcome:
     image: Path
     state: Literal["done", "skipped", "failed"]
     message: str = ""
+    error: str = ""
+    """Which of ``barl.errors`` it was."""
+
     seconds: float = 0.0
     volumes_ml: dict[str, float] = field(default_factory=dict)
     mean_uncertainty: float | None = None
@@ -65,6 +70,7 @@ def segment_files(
     """
     jobs = [Job(case=case_name(image), image=image) for image in images]
     _refuse_clashes(jobs)
+    _refuse_unwritable(output)
     set_cpu_threads()
     predictor = Predictor.load(model_folder, choose_device(device))
     return list(segment(predictor, jobs, output, overwrite=overwrite, on_progress=on_progress))
@@ -97,6 +103,16 @@ def segment(
     on_progress(1.0, "done")
 
 
+def _refuse_unwritable(output: Path) -> None:
+    """Minutes of computing must not end at a folder that cannot be written."""
+    if output.exists() and not output.is_dir():
+        raise StorageError(f"{output} is a file: choose a folder for the predictions.")
+    with storage_errors(output):
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output):
+            pass
+
+
 def _segment_one(predictor: Predictor, job: Job, paths: ResultPaths, report: Callable[[float], None]) -> Outcome:
     start = time.perf_counter()
     try:
@@ -105,10 +121,10 @@ def _segment_one(predictor: Predictor, job: Job, paths: ResultPaths, report: Cal
     except StorageError:
         raise
     except BarlError as error:
-        return Outcome(case=job.case, image=job.image, state="failed", message=str(error))
+        return Outcome(case=job.case, image=job.image, state="failed", message=str(error), error=type(error).__name__)
     except MemoryError:
         message = f"{job.image} does not fit into memory. Close other programs, or crop or resample the image."
-        return Outcome(case=job.case, image=job.image, state="failed", message=message)
+        return Outcome(case=job.case, image=job.image, state="failed", message=message, error="OutOfMemoryError")
     return Outcome(
         case=job.case,
         image=job.image,

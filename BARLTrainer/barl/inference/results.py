@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from barl.atomic import write_json
+from barl.atomic import storage_errors, write_json
 from barl.imaging.segmentations import write_segmentation
 from barl.imaging.volumes import write_volume
 from barl.inference.model_folder import ModelCard
@@ -75,7 +75,8 @@ def write_prediction(
     Raises:
         StorageError: the folder cannot be written, or the disk is full.
     """
-    paths.record.unlink(missing_ok=True)
+    with storage_errors(paths.record):
+        paths.record.unlink(missing_ok=True)
     write_segmentation(paths.segmentation, prediction.labels, prediction.geometry, prediction.table)
     write_volume(paths.uncertainty, as_float(prediction.entropy), prediction.geometry)
     write_volume(paths.disagreement, as_float(prediction.disagreement), prediction.geometry)
@@ -89,7 +90,6 @@ def write_prediction(
         "volumes_ml": {name: round(volume, 4) for name, volume in prediction.volumes_ml().items()},
         "mean_uncertainty": round(prediction.mean_entropy(), 4),
         "seconds": round(seconds, 2),
-        "regions": [],
     }
     write_json(paths.record, record)
     return record

@@ -70,7 +70,7 @@ def _as_bool(key: str, value: Any) -> bool:
 def _as_number(key: str, value: Any, kind: type[int] | type[float]) -> int | float:
     try:
         number = kind(value)
-        if float(value) != number:
+        if isinstance(value, bool) or float(value) != number:
             raise ValueError
     except (TypeError, ValueError):
         wanted = "a whole number" if kind is int else "a number"

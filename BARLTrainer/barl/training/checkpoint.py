@@ -87,7 +87,7 @@ class CheckpointFile:
             version = int(value.pop("format_version"))
             if version <= FORMAT_VERSION:
                 return Snapshot(**value)
-        except (*DAMAGED, TypeError) as error:
+        except DAMAGED as error:
             raise JobError(f"{self.path} is damaged ({error}). Start a new round instead.") from error
         raise NewerFormatError(f"{self.path} was written by a newer BARL. Update BARL to go on with this round.")
 

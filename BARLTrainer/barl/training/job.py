@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from barl.catalog import card
 from barl.cohort import Cohort
-from barl.errors import CohortError, JobError, SettingsError
+from barl.errors import CohortError, JobError, SettingsError, StorageError
 from barl.inference.devices import PRECISIONS, choose_device
 from barl.jobs import JobFolder, JobSpec, State, Status, read_spec, write_spec, write_status
 from barl.methods.factory import make_method, settings_from
@@ -129,6 +130,7 @@ def create(cohort_folder: Path, options: dict[str, Any]) -> Path:
     Raises:
         SettingsError: an option is not allowed.
         CohortError: the round to start from is not there.
+        StorageError: the cohort cannot be written, or the disk is full; there is no new round.
     """
     job = from_payload({key: value for key, value in options.items() if value is not None})
     card(job.method)
@@ -137,10 +139,14 @@ def create(cohort_folder: Path, options: dict[str, Any]) -> Path:
     cohort = Cohort.open(cohort_folder)
     if job.from_round is not None:
         model_of_round(cohort, job.from_round)
-    folder = cohort.new_round()
     payload = {key: value for key, value in dataclasses.asdict(job).items() if value is not None}
-    write_spec(folder, JobSpec(kind=KIND, payload={"cohort": str(cohort.folder.resolve()), **payload}))
-    write_status(folder, Status(state=State.QUEUED, stage="queued", percent=0.0))
+    folder = cohort.new_round()
+    try:
+        write_spec(folder, JobSpec(kind=KIND, payload={"cohort": str(cohort.folder.resolve()), **payload}))
+        write_status(folder, Status(state=State.QUEUED, stage="queued", percent=0.0))
+    except StorageError:
+        shutil.rmtree(folder, ignore_errors=True)  # Half a round would be taken for the newest one.
+        raise
     return folder
 
 

@@ -23,7 +23,6 @@ from barl.training.settings import TrainingSettings
 from barl.training.stepper import Stepper
 from barl.training.views import Chance
 
-SECONDS_BETWEEN_CHECKPOINTS = 45.0
 _SECONDS_BETWEEN_LOSSES = 2.0
 _TIMED_STEPS = 8
 _LEAST_STEPS = 30
@@ -215,7 +214,7 @@ class _Clock:
     def checkpoint_due(self) -> bool:
         """At least once a minute."""
         now = time.monotonic()
-        if now - self._checkpoint < SECONDS_BETWEEN_CHECKPOINTS:
+        if now - self._checkpoint < self._training.settings.checkpoint_seconds:
             return False
         self._checkpoint = now
         return True
@@ -226,6 +225,8 @@ def _fit_into_budget(training: Training, clock: _Clock, reporter: Reporter) -> N
     if training.budget_seconds <= 0:
         return
     mean = clock.step_seconds()
+    if mean is None and training.seconds > training.budget_seconds:
+        mean = training.seconds / training.step  # Nobody waits for a finer measurement of what is too long already.
     if mean is None or (training.total_steps is not None and training.step % 32):
         return
     left = max(0.0, training.budget_seconds - training.seconds)

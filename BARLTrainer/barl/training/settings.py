@@ -33,6 +33,9 @@ class TrainingSettings:
     foreground_share: float = 0.67
     """Share of labeled patches centered on a voxel of a class drawn evenly; the rest lies anywhere annotated."""
 
+    checkpoint_seconds: float = 45.0
+    """Seconds between checkpoints: what a crash costs at most. Shorter ones cost time where the drive is slow."""
+
     def __post_init__(self) -> None:
         if not 0 < self.learning_rate <= 1:
             raise SettingsError(f"learning_rate must be above 0 and at most 1, got {self.learning_rate}")
@@ -45,5 +48,7 @@ class TrainingSettings:
         for name in ("labeled_patches", "unlabeled_patches"):
             if not 1 <= getattr(self, name) <= 64:
                 raise SettingsError(f"{name} must be from 1 to 64, got {getattr(self, name)}")
+        if not 1 <= self.checkpoint_seconds <= 60:
+            raise SettingsError(f"checkpoint_seconds must be from 1 to 60, got {self.checkpoint_seconds}")
         if not 0 <= self.foreground_share <= 1:
             raise SettingsError(f"foreground_share must be from 0 to 1, got {self.foreground_share}")

@@ -1,0 +1,243 @@
+"""From the wish, the cohort and the computer to numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from engine_doubles import on_cpu
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barl.cohort import Cohort, LabelTable, Modality
+from barl.errors import JobError, NewerFormatError, OutOfMemoryError
+from barl.imaging import Geometry
+from barl.networks import STRIDE, ResVNet, VNet
+from barl.networks.network import NetworkSettings
+from barl.training.job import TrainingJob
+from barl.training.plan import (
+    Plan,
+    fit_patch,
+    make_plan,
+    memory_limit_bytes,
+    names_a_side,
+    read_plan,
+    smaller_patch,
+    training_bytes,
+    write_plan,
+)
+from barl.training.presets import PRESETS
+
+CPU = torch.device("cpu")
+UPRIGHT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+QUICK = PRESETS["quick"].patch_voxels_cpu
+
+
+def a_grid(size: tuple[int, int, int], spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Geometry:
+    """x, y, z."""
+    return Geometry(size=size, spacing_mm=spacing, origin_mm=(0.0, 0.0, 0.0), direction=UPRIGHT)
+
+
+@pytest.fixture
+def a_cohort(tmp_path: Path) -> Cohort:
+    """A cohort whose labels tell no side."""
+    labels = LabelTable.from_names(["jaw", "canal"])
+    return Cohort.create(tmp_path / "cohort", name="K", modality=Modality.CBCT, labels=labels)
+
+
+def planned(cohort: Cohort, grids: Sequence[Geometry], *, networks: int = 2, **wishes: Any) -> Plan:
+    wishes = {"preset": "quick", "memory_gib": 64.0, **wishes}
+    needs_unlabeled = wishes.pop("needs_unlabeled", True)
+    return make_plan(
+        TrainingJob(**wishes),
+        cohort,
+        grids,
+        device=CPU,
+        precision=on_cpu(bf16=False),
+        networks=networks,
+        needs_unlabeled=needs_unlabeled,
+    )
+
+
+# Patches
+
+SHAPES = st.tuples(*[st.integers(1, 400)] * 3)
+SPACINGS = st.tuples(*[st.floats(0.2, 5)] * 3)
+
+
+@given(SHAPES, SPACINGS, st.sampled_from([p.patch_voxels_cpu for p in PRESETS.values()]))
+def test_a_patch_is_a_multiple_of_16_and_within_the_budget(
+    shape: tuple[int, int, int], spacing: tuple[float, float, float], most: int
+) -> None:
+    patch = fit_patch(shape, spacing, most)
+    assert all(extent % STRIDE == 0 and extent >= STRIDE for extent in patch)
+    assert STRIDE**3 < math.prod(patch) <= most
+
+
+@given(SHAPES, SPACINGS)
+def test_a_patch_does_not_reach_beyond_a_volume_that_is_large_enough(
+    shape: tuple[int, int, int], spacing: tuple[float, float, float]
+) -> None:
+    patch = fit_patch(shape, spacing, QUICK)
+    if max(shape) >= 2 * STRIDE:
+        assert all(extent <= max(STRIDE, size) for extent, size in zip(patch, shape, strict=True))
+
+
+def test_a_patch_is_as_cubic_in_millimetres_as_the_volume_allows() -> None:
+    assert fit_patch((200, 200, 200), (1, 1, 1), 48**3) == (48, 48, 48)
+    assert fit_patch((200, 200, 200), (4, 1, 1), 48**3) == (16, 80, 80)
+    assert fit_patch((20, 200, 200), (1, 1, 1), 48**3) == (16, 80, 80)
+
+
+@pytest.mark.parametrize("network_class", [VNet, ResVNet])
+@pytest.mark.parametrize("shape", [(5, 5, 5), (17, 20, 31), (1, 40, 3)])
+def test_networks_can_learn_from_the_patch_of_a_tiny_volume(
+    network_class: type[VNet], shape: tuple[int, int, int]
+) -> None:
+    patch = fit_patch(shape, (1, 1, 1), QUICK)
+    network = network_class(1, 2, NetworkSettings(base_filters=4))
+    network(torch.randn(1, 1, *patch)).sum().backward()
+
+
+def test_patches_become_smaller_along_the_longest_axis_down_to_32() -> None:
+    sizes, patch = [], (32, 64, 48)
+    while patch is not None:
+        sizes.append(patch)
+        patch = smaller_patch(patch)
+    assert sizes == [(32, 64, 48), (32, 48, 48), (32, 32, 48), (32, 32, 32)]
+    assert smaller_patch((16, 32, 32)) is None
+
+
+# Spacing
+
+
+def test_the_spacing_is_the_cohorts_median_where_volumes_are_small(a_cohort: Cohort) -> None:
+    grids = [a_grid((60, 50, 40), (0.5, 0.6, s)) for s in (1.0, 1.2, 3.0)]
+    assert planned(a_cohort, grids).spacing_mm == pytest.approx((1.2, 0.6, 0.5))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_large_volumes_are_made_coarser_until_they_hold_few_enough_patches(a_cohort: Cohort, preset: str) -> None:
+    plan = planned(a_cohort, [a_grid((600, 600, 450), (0.2, 0.2, 0.2))], preset=preset)
+    kind = PRESETS[preset]
+    voxels = 600 * 600 * 450 * 0.2**3 / math.prod(plan.spacing_mm)
+    assert 0.85 < voxels / (kind.patch_voxels_cpu * kind.patches_per_volume) <= 1
+    assert max(plan.spacing_mm) / min(plan.spacing_mm) < 1.06
+    assert plan.recipe.spacing_dhw_mm == plan.spacing_mm
+
+
+def test_the_finest_axis_gives_way_first(a_cohort: Cohort) -> None:
+    plan = planned(a_cohort, [a_grid((512, 512, 60), (0.3, 0.3, 3.0))])
+    assert plan.spacing_mm[0] == pytest.approx(3.0)
+    assert plan.spacing_mm[1] > 0.4
+
+
+def test_thorough_is_finer_than_quick(a_cohort: Cohort) -> None:
+    grids = [a_grid((600, 600, 450), (0.2, 0.2, 0.2))]
+    quick, thorough = (planned(a_cohort, grids, preset=name) for name in ("quick", "thorough"))
+    assert max(thorough.spacing_mm) < min(quick.spacing_mm)
+    assert math.prod(thorough.patch_size_voxels) > math.prod(quick.patch_size_voxels)
+
+
+# Memory
+
+
+def test_less_memory_gives_smaller_patches(a_cohort: Cohort) -> None:
+    grids = [a_grid((200, 200, 200))]
+    plans = [planned(a_cohort, grids, preset="thorough", memory_gib=gib) for gib in (64.0, 2.5)]
+    assert math.prod(plans[1].patch_size_voxels) < math.prod(plans[0].patch_size_voxels)
+    need = training_bytes(plans[1].patch_size_voxels, 4, 2, plans[1].precision)
+    assert need <= 2.5 * 2**30
+
+
+def test_too_little_memory_is_told_in_gib(a_cohort: Cohort) -> None:
+    with pytest.raises(
+        OutOfMemoryError, match=r"needs about \d\.\d GiB even with the smallest patch, and 0\.6 GiB may"
+    ):
+        planned(a_cohort, [a_grid((200, 200, 200))], memory_gib=0.6)
+
+
+def test_more_networks_patches_and_precision_take_more_memory() -> None:
+    def need(patches: int, networks: int, *, bf16: bool) -> float:
+        return training_bytes((32, 32, 32), patches, networks, on_cpu(bf16=bf16))
+
+    assert need(2, 1, bf16=True) < need(2, 1, bf16=False) < need(4, 1, bf16=False) < need(4, 2, bf16=False)
+
+
+def test_memory_is_what_was_asked_or_less_than_what_is_free() -> None:
+    assert memory_limit_bytes(2.0, CPU) == 2 * 2**30
+    assert 0 < memory_limit_bytes(None, CPU) < 2**44
+
+
+# The batch
+
+
+def test_without_unlabeled_terms_the_labeled_patches_take_all_places(a_cohort: Cohort) -> None:
+    wishes: dict[str, Any] = {"settings": {"training.labeled_patches": 1, "training.unlabeled_patches": 3}}
+    both = planned(a_cohort, [a_grid((64, 64, 64))], **wishes)
+    alone = planned(a_cohort, [a_grid((64, 64, 64))], needs_unlabeled=False, **wishes)
+    assert (both.labeled_patches, both.unlabeled_patches) == (1, 3)
+    assert (alone.labeled_patches, alone.unlabeled_patches) == (4, 0)
+
+
+def test_steps_are_taken_over_and_minutes_are_not_yet_steps(a_cohort: Cohort) -> None:
+    assert planned(a_cohort, [a_grid((64, 64, 64))], steps=50).total_steps == 50
+    assert planned(a_cohort, [a_grid((64, 64, 64))], minutes=5.0).total_steps is None
+
+
+@pytest.mark.parametrize(
+    ("names", "sided"),
+    [
+        (["jaw", "canal"], False),
+        (["left kidney", "right kidney"], True),
+        (["Hippocampus_L", "Hippocampus_R"], True),
+        (["kidney-lt"], True),
+        (["Right ventricle"], True),
+        (["bright spot", "cleft", "leftover"], False),
+    ],
+)
+def test_labels_that_tell_a_side_are_never_mirrored(tmp_path: Path, names: list[str], sided: bool) -> None:
+    assert names_a_side(names) == sided
+    cohort = Cohort.create(tmp_path / "c", name="K", modality=Modality.MR, labels=LabelTable.from_names(names))
+    assert planned(cohort, [a_grid((64, 64, 64))]).mirror_left_right is not sided
+
+
+def test_mirroring_can_be_switched_off(a_cohort: Cohort) -> None:
+    plan = planned(a_cohort, [a_grid((64, 64, 64))], settings={"views.mirror_left_right": "no"})
+    assert plan.mirror_left_right is False
+
+
+# On disk
+
+
+@pytest.fixture
+def a_plan(a_cohort: Cohort) -> Plan:
+    """A plan for one volume."""
+    return planned(a_cohort, [a_grid((64, 80, 90), (0.3, 0.4, 1.7))])
+
+
+@pytest.mark.parametrize("total_steps", [None, 300])
+def test_a_plan_comes_back_as_it_was_written(a_plan: Plan, tmp_path: Path, total_steps: int | None) -> None:
+    plan = replace(a_plan, total_steps=total_steps)
+    assert read_plan(tmp_path) is None
+    write_plan(tmp_path, plan)
+    assert read_plan(tmp_path) == plan
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"format_version": 1}', '{"format_version": "x"}'])
+def test_a_damaged_plan_is_told_with_its_path(tmp_path: Path, content: str) -> None:
+    (tmp_path / "plan.json").write_text(content, encoding="utf-8")
+    with pytest.raises(JobError, match=r"plan\.json is damaged"):
+        read_plan(tmp_path)
+
+
+def test_a_plan_of_a_newer_barl_is_refused(a_plan: Plan, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(json.dumps({**a_plan.to_json(), "format_version": 2}), encoding="utf-8")
+    with pytest.raises(NewerFormatError, match="newer BARL"):
+        read_plan(tmp_path)

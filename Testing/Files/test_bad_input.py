@@ -1,0 +1,153 @@
+"""Wrong files and folders that the tests of each command leave out: told in words, and nothing is changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_study import SHAPE, Answer, barl, box, make_cohort, snapshot, write_image
+
+from barl.imaging import dicom
+
+
+@pytest.fixture
+def a_cohort(tmp_path: Path) -> Path:
+    return make_cohort(tmp_path / "study", "P01", "P02")
+
+
+def _refused(answer: Answer, *parts: str) -> None:
+    assert answer.code == 2, answer.said
+    assert [part for part in parts if part not in answer.said] == []
+
+
+def test_a_damaged_version_is_mended_by_annotating_again(a_cohort: Path, tmp_path: Path) -> None:
+    labels = write_image(tmp_path / "drawn.nii.gz", box())
+    barl("cohort", "annotate", a_cohort, "P01", labels)
+    (a_cohort / "annotations" / "P01" / "0001.json").write_text("{", encoding="utf-8")
+
+    told = barl("cohort", "audit", a_cohort)
+    mended = barl("cohort", "annotate", a_cohort, "P01", labels, "--json")
+
+    _refused(told, "0001.json", "Annotate or import it again")
+    assert mended.json["annotated"] == [{"case": "P01", "version": 2}]
+    assert barl("cohort", "status", a_cohort, "--json").json["cases"][0]["annotation"] == 2
+    assert (a_cohort / "annotations" / "P01" / "0001.seg.nrrd").is_file()
+
+
+def test_a_scan_given_as_its_own_annotation_is_told_as_one(a_cohort: Path, tmp_path: Path) -> None:
+    array = np.arange(np.prod(SHAPE), dtype=np.int16).reshape(SHAPE) - 100
+    before = snapshot(a_cohort)
+
+    answer = barl("cohort", "annotate", a_cohort, "P01", write_image(tmp_path / "scan.nrrd", array))
+
+    _refused(answer, "scan.nrrd", "480 different values", "probably an image")
+    assert snapshot(a_cohort) == before
+
+
+def test_scores_are_not_written_over_a_folder(tmp_path: Path) -> None:
+    labels = write_image(tmp_path / "P01.nii.gz", box())
+    (tmp_path / "scores").mkdir()
+
+    answer = barl("evaluate", labels, labels, "--csv", tmp_path / "scores", "--json")
+
+    _refused(answer, "scores", "folder of this name")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["P01.nii.gz", "scores"]
+
+
+def test_a_name_longer_than_the_file_system_allows_is_told(tmp_path: Path) -> None:
+    _refused(barl("cohort", "create", tmp_path / ("long" * 100), "--labels", "jaw"), "too long")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such names")
+def test_a_name_in_an_old_encoding_is_told_and_does_not_end_the_program(a_cohort: Path) -> None:
+    folder = a_cohort.parent / "disc"
+    image = write_image(folder / "P03.nii.gz")
+    odd = os.fsdecode(os.fsencode(folder) + b"/M\xfcller.nii.gz")
+    shutil.copy(image, odd)
+    before = snapshot(a_cohort)
+
+    _refused(barl("cohort", "add", a_cohort, folder), "M?ller.nii.gz", "Rename")
+    _refused(barl("cohort", "add", a_cohort, odd), "ller.nii.gz", "Rename")
+    assert snapshot(a_cohort) == before
+
+
+def test_a_folder_that_may_not_be_looked_into_is_left_out(
+    a_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(tmp_path / "disc" / "P03.nii.gz")
+    (tmp_path / "disc" / "locked").mkdir()
+    really = dicom.Path.iterdir
+
+    def iterdir(folder: Path) -> object:
+        if folder.name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return really(folder)
+
+    monkeypatch.setattr(dicom.Path, "iterdir", iterdir)
+
+    assert barl("cohort", "add", a_cohort, tmp_path / "disc", "--json").json["added"] == ["P03"]
+
+
+def _barl_where(mount: str, *arguments: object) -> Answer:
+    """Run a command with a mount that only it sees."""
+    line = " ".join(f"'{word}'" for word in (sys.executable, "-c", "import barl.cli, sys; sys.exit(barl.cli.main())"))
+    line = f"{mount} && exec {line} " + " ".join(f"'{word}'" for word in arguments)
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", line], capture_output=True, encoding="utf-8", timeout=60, check=False
+    )
+    return Answer(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+def _may_mount() -> bool:
+    if shutil.which("unshare") is None:
+        return False
+    mount = ["unshare", "-rm", "sh", "-c", "mount -t tmpfs -o size=64k tmpfs /tmp"]
+    return subprocess.run(mount, capture_output=True, check=False).returncode == 0
+
+
+needs_mounts = pytest.mark.skipif(not _may_mount(), reason="mounts of one's own are not allowed here")
+
+
+@needs_mounts
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("cohort", "add", "COHORT", "IMAGE"),
+        ("cohort", "role", "COHORT", "P01", "excluded"),
+        ("cohort", "annotate", "COHORT", "P01", "LABELS"),
+        ("cohort", "create", "COHORT/new", "--labels", "jaw"),
+        ("evaluate", "LABELS", "LABELS", "--csv", "COHORT/scores.csv"),
+    ],
+    ids=" ".join,
+)
+def test_a_read_only_drive_is_told_with_what_to_do(a_cohort: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
+    names = {"IMAGE": write_image(tmp_path / "P03.nii.gz"), "LABELS": write_image(tmp_path / "drawn.nii.gz", box())}
+    (a_cohort / "annotations" / "P01").mkdir(parents=True)
+    words = [str(names.get(word, word.replace("COHORT", str(a_cohort)))) for word in command]
+    before = snapshot(a_cohort)
+
+    answer = _barl_where(f"mount --bind '{a_cohort}' '{a_cohort}' && mount -o remount,ro,bind '{a_cohort}'", *words)
+
+    _refused(answer, "Read-only", "choose another folder")
+    assert "Traceback" not in answer.said
+    assert ".tmp-" not in answer.said
+    assert ".lock" not in answer.said
+    assert snapshot(a_cohort) == before
+
+
+@needs_mounts
+def test_a_full_disk_is_told_and_a_cohort_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    full = f"mount -t tmpfs -o size=4k tmpfs '{folder}' && {{ head -c 9999 /dev/zero >'{folder}/other' 2>&-; true; }}"
+
+    answer = _barl_where(full, "cohort", "create", folder / "study", "--labels", "jaw", "--json")
+
+    _refused(answer, "disk is full", "free some space")
+    assert answer.json["error"]["type"] == "StorageError"
