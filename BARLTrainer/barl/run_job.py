@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from barl.errors import BarlError, JobError
+from barl.errors import BarlError, JobError, OutOfMemoryError
 from barl.jobs import EventWriter, State, read_spec, read_status, write_status
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,11 @@ def run(folder: Path) -> int:
         logger.error("%s", error)
         _note_failure(folder, str(error), type(error).__name__)
         return error.exit_code
+    except MemoryError:
+        logger.exception("out of memory")
+        message = "Memory did not suffice. Close other programs, or choose a smaller preset."
+        _note_failure(folder, message, "OutOfMemoryError")
+        return OutOfMemoryError.exit_code
     except Exception as error:
         logger.exception("unexpected error")
         _note_failure(folder, f"Unexpected error: {error}. The log has the details; please report it.", "unexpected")

@@ -86,7 +86,7 @@ def test_bfloat16_is_chosen_where_it_is_right_and_faster(
     monkeypatch: pytest.MonkeyPatch, error: float, plain: float, fast: float, bf16: bool, reason: str
 ) -> None:
     monkeypatch.setattr(devices, "_bf16_error", lambda device: error)
-    monkeypatch.setattr(devices, "_pass_seconds", lambda device, *, bf16: fast if bf16 else plain)
+    monkeypatch.setattr(devices, "_pass_seconds", lambda device, *, bf16, channels_last: fast if bf16 else plain)
     chosen = choose_precision(CPU)
     assert chosen.bf16 is bf16
     assert reason in chosen.reason
@@ -123,6 +123,8 @@ def test_precision_rules_number_format_and_memory_order() -> None:
         (MemoryError(), True),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), True),
+        (RuntimeError("data. DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
         (RuntimeError("std::bad_alloc"), True),
         (RuntimeError("could not allocate workspace"), True),
         (RuntimeError("The size of tensor a must match the size of tensor b"), False),
@@ -142,3 +144,12 @@ def test_a_real_refusal_of_memory_is_recognized() -> None:
 def test_all_cores_this_process_may_use_are_used() -> None:
     set_cpu_threads()
     assert torch.get_num_threads() >= 1
+
+
+def test_the_faster_memory_order_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_bf16_error", lambda device: 0.0)
+    seconds = {(False, False): 1.0, (True, False): 0.5, (True, True): 0.3}
+    monkeypatch.setattr(devices, "_pass_seconds", lambda device, *, bf16, channels_last: seconds[bf16, channels_last])
+    assert choose_precision(CPU).channels_last is True
+    seconds[True, True] = 0.6
+    assert choose_precision(CPU).channels_last is False

@@ -200,6 +200,11 @@ def test_steps_are_taken_over_and_minutes_are_not_yet_steps(a_cohort: Cohort) ->
         (["kidney-lt"], True),
         (["Right ventricle"], True),
         (["bright spot", "cleft", "leftover"], False),
+        (["LeftCanal", "RightCanal"], True),
+        (["11", "21", "36", "46"], True),
+        (["Zahn 36"], True),
+        (["tooth85"], True),
+        (["T1 lesion", "grade 3", "layer 90"], False),
     ],
 )
 def test_labels_that_tell_a_side_are_never_mirrored(tmp_path: Path, names: list[str], sided: bool) -> None:

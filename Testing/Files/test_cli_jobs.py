@@ -172,6 +172,31 @@ def test_a_failed_job_says_why_and_where_its_log_is(a_job: JobFolder, monkeypatc
     assert as_json.json["error"] == {"type": "JobFailedError", "message": "The loss is no longer a number."}
 
 
+def test_the_way_on_is_a_checkpoint_only_where_there_is_one(a_job: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = Status(state=State.FAILED, error="The disk is full.")
+
+    without = _resume_with(monkeypatch, a_job, failed).said
+    a_job.checkpoints.mkdir()
+    (a_job.checkpoints / "last.pt").write_bytes(b"weights")
+    with_one = _resume_with(monkeypatch, a_job, failed).said
+
+    assert "no checkpoint yet" in without
+    assert "from the last checkpoint" in with_one
+    assert "barl jobs resume" in without
+
+
+@pytest.mark.parametrize(("free", "part"), [(0, "disk is full"), (10**12, "was killed")])
+def test_a_process_that_ended_without_a_word_is_explained(
+    a_job: JobFolder, monkeypatch: pytest.MonkeyPatch, free: int, part: str
+) -> None:
+    monkeypatch.setattr(watch.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+
+    answer = _resume_with(monkeypatch, a_job, Status(state=State.INTERRUPTED), arguments=("--json",))
+
+    assert answer.code == 1
+    assert part in answer.json["error"]["message"]
+
+
 def test_a_job_that_found_its_input_wrong_ends_with_code_2(a_job: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     EventWriter(a_job).write("failed", message="Case P01: the image is missing.", error="CohortError")
 

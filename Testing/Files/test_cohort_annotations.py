@@ -214,8 +214,16 @@ def test_rounds_are_numbered_and_the_newest_prediction_counts(a_cohort: Cohort, 
     assert a_cohort.latest_prediction(a_case) == predictions[1]
 
 
+def test_a_prediction_without_its_json_is_not_finished(a_cohort: Cohort, a_case: str) -> None:
+    path = _predict(a_cohort.new_round(), a_case)
+    path.with_name(f"{a_case}.json").unlink()
+
+    assert a_cohort.latest_prediction(a_case) is None
+
+
 def _predict(folder: Path, case_id: str) -> Path:
     path = prediction_path(folder, case_id)
     path.parent.mkdir(parents=True)
     path.write_text("labels")
+    path.with_name(f"{case_id}.json").write_text("{}")
     return path

@@ -104,6 +104,17 @@ def test_the_command_is_the_engines_own(a_job: JobFolder) -> None:
     assert a_job.log.read_text("utf-8") == f"{['py', '-u', '-m', 'barl.run_job', str(a_job.path)]} mine\n"
 
 
+def test_threads_of_a_job_sleep_while_they_wait_unless_the_user_says_otherwise(a_job: JobFolder) -> None:
+    tell = [sys.executable, "-c", "import os; print(os.environ['OMP_WAIT_POLICY'])"]
+    others = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+
+    for environment in (others, others | {"OMP_WAIT_POLICY": "ACTIVE"}):
+        launch(a_job, prefix=tell, environment=environment)
+        _wait_for(a_job, State.INTERRUPTED)
+
+    assert a_job.log.read_text("utf-8") == "PASSIVE\nACTIVE\n"
+
+
 def test_a_job_that_dies_before_it_begins_is_interrupted_and_can_be_launched_again(
     a_job: JobFolder, started: Callable[[str], int]
 ) -> None:

@@ -15,7 +15,7 @@ from barl.cli.progress import reporting
 
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where the demo is made.")] = Path("barl-demo"),
-    minutes: Annotated[float, typer.Option(min=0.1, help="Time for training both methods.")] = 3.0,
+    minutes: Annotated[float, typer.Option(min=0.2, help="Time for training both methods.")] = 3.0,
     seed: Annotated[int, typer.Option(min=0, help="Start of all random numbers.")] = 0,
     open_report: Annotated[bool, typer.Option("--open", help="Show the report in the browser.")] = False,
     as_json: JsonFlag = False,

@@ -9,6 +9,7 @@ from pathlib import Path
 from barl.cli.labels import labels_from_file, parse_labels
 from barl.cli.matching import label_files, names_of
 from barl.cohort import AnnotationVersion, Cohort, Label, LabelTable
+from barl.cohort.layout import image_suffix
 from barl.errors import InputError, LabelError
 from barl.imaging.annotations import load_annotation
 from barl.imaging.segmentations import LabelMap, Labels, read_labels
@@ -119,11 +120,7 @@ def _with_files(predictions: Iterable[Path], references: Iterable[Path]) -> list
 
 
 def _name(path: Path) -> str:
-    return (
-        path.name.split(".")[0]
-        if path.name.count(".") <= 1
-        else path.name.removesuffix(".seg.nrrd").removesuffix(".nii.gz")
-    )
+    return path.name.removesuffix(image_suffix(path))
 
 
 def _table_of(pairs: Iterable[Pair]) -> LabelTable:

@@ -248,10 +248,10 @@ class Cohort:
         return path
 
     def latest_prediction(self, case_id: str) -> Path | None:
-        """The case's segmentation from the newest round that predicted it."""
+        """The case's segmentation from the newest round that predicted it; its json, written last, says it is whole."""
         case = self.case(case_id)
         predictions = (prediction_path(path, case.id) for path in reversed(self.rounds()))
-        return next((path for path in predictions if path.is_file()), None)
+        return next((path for path in predictions if path.is_file() and _record(path, case.id).is_file()), None)
 
     def _change(self, what: str, change: Callable[[CohortRecord], CohortRecord]) -> None:
         with self._locked(what):
@@ -267,6 +267,10 @@ class Cohort:
     def _write(self, record: CohortRecord) -> None:
         write_json(self._layout.record, record.to_json())
         self._record = record
+
+
+def _record(prediction: Path, case_id: str) -> Path:
+    return prediction.with_name(f"{case_id}.json")
 
 
 def _newest_if_readable(folder: Path) -> AnnotationVersion | None:

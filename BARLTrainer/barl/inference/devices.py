@@ -18,6 +18,18 @@ PRECISIONS = ("auto", "bf16", "fp32")
 _WORTH_IT = 0.9
 """bfloat16 is chosen when it takes less than this share of float32's time."""
 
+_AMPERE = (8, 0)
+"""First compute capability whose cuDNN convolves in bfloat16; older cards refuse it or take many times as long."""
+
+_MEMORY_SIGNS = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",  # torch's words on Windows
+    "could not allocate",
+    "alloc_failed",  # CUDNN_STATUS_ALLOC_FAILED and its like
+    "bad_alloc",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Precision:
@@ -63,11 +75,9 @@ def choose_device(wish: str) -> torch.device:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory did not suffice; on a CPU torch says so in a plain RuntimeError."""
+    """Whether memory did not suffice; on a CPU, and from cuDNN, torch says so in a plain RuntimeError."""
     words = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-        sign in words for sign in ("out of memory", "can't allocate memory", "could not allocate", "bad_alloc")
-    )
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sign in words for sign in _MEMORY_SIGNS)
 
 
 def set_cpu_threads() -> None:
@@ -90,14 +100,18 @@ def choose_precision(device: torch.device, wish: str = "auto") -> Precision:
     gpu = device.type == "cuda"
     if wish != "auto":
         return Precision(bf16=wish == "bf16", channels_last=False, reason="as asked")
+    if gpu and torch.cuda.get_device_capability(device) < _AMPERE:
+        return Precision(bf16=False, channels_last=False, reason="this graphics card does not compute in bfloat16")
     error = _bf16_error(device)
     if error > 0.05:
         return Precision(bf16=False, channels_last=False, reason=f"bfloat16 is off by {error:.0%} on this device")
     if gpu:
         return Precision(bf16=True, channels_last=False, reason="bfloat16 agrees with float32")
-    plain, fast = _pass_seconds(device, bf16=False), _pass_seconds(device, bf16=True)
+    plain = _pass_seconds(device, bf16=False, channels_last=False)
+    fast, channels_last = min((_pass_seconds(device, bf16=True, channels_last=last), last) for last in (False, True))
     if fast < _WORTH_IT * plain:
-        return Precision(bf16=True, channels_last=False, reason=f"bfloat16 is {plain / fast:.1f} times faster here")
+        reason = f"bfloat16 is {plain / fast:.1f} times faster here"
+        return Precision(bf16=True, channels_last=channels_last, reason=reason)
     return Precision(bf16=False, channels_last=False, reason="bfloat16 is not faster here")
 
 
@@ -115,8 +129,10 @@ def _bf16_error(device: torch.device) -> float:
     return max(e if e == e else 1.0 for e in errors)
 
 
-def _pass_seconds(device: torch.device, *, bf16: bool, repeats: int = 5) -> float:
+def _pass_seconds(device: torch.device, *, bf16: bool, channels_last: bool, repeats: int = 5) -> float:
     x, weight = _probe(device, size=32)
+    if channels_last:
+        x = x.detach().contiguous(memory_format=torch.channels_last_3d).requires_grad_(True)
     times = []
     for _ in range(repeats):
         start = time.perf_counter()

@@ -35,7 +35,7 @@ def launch(
     Args:
         folder: a job folder with job.json; a job that ended before is resumed or begun again by its own rules.
         python: the Python that has BARL and torch.
-        prefix: command in front, such as ``("torchrun", "--no-python", "--nproc_per_node=2")`` or ``("ssh", "host")``.
+        prefix: command in front, such as ``("srun", "--gpus=1")`` or ``("nice", "-n", "10")``; one copy only.
         environment: all variables of the process; by default those of this one.
 
     Returns:

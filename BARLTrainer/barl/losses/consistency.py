@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from barl.losses.supervised import NOT_ANNOTATED, cross_entropy, soft_dice
+from barl.losses.supervised import NOT_ANNOTATED, ce_plus_dice
 
 
 def squared_distance(probability: Tensor, belief: Tensor) -> Tensor:
@@ -46,5 +46,4 @@ def pseudo_supervision(logits: Tensor, pseudo_label: Tensor) -> Tensor:
         logits: (B, K, D, H, W).
         pseudo_label: (B, D, H, W) class index, 255 where nobody is confident.
     """
-    logits = logits.float()
-    return cross_entropy(logits, pseudo_label) + soft_dice(logits.softmax(dim=1), pseudo_label)
+    return ce_plus_dice(logits, pseudo_label)

@@ -51,8 +51,20 @@ def dice_ce(logits: Tensor, label: Tensor) -> Tensor:
         logits: (B, K, D, H, W), any floating type; computed in float32.
         label: (B, D, H, W) class index, 255 where not annotated.
     """
-    logits = logits.float()
-    return 0.5 * (cross_entropy(logits, label) + soft_dice(logits.softmax(dim=1), label))
+    return 0.5 * ce_plus_dice(logits, label)
+
+
+def ce_plus_dice(logits: Tensor, label: Tensor) -> Tensor:
+    """:func:`cross_entropy` plus :func:`soft_dice`, with one softmax for both.
+
+    Args:
+        logits: (B, K, D, H, W), any floating type; computed in float32.
+        label: (B, D, H, W) class index, 255 where not annotated.
+    """
+    log_probability = logits.float().log_softmax(dim=1)
+    total = functional.nll_loss(log_probability, label, ignore_index=NOT_ANNOTATED, reduction="sum")
+    mean = total / (label != NOT_ANNOTATED).sum().clamp(min=1)
+    return mean + soft_dice(log_probability.exp(), label)
 
 
 def deep_dice_ce(scales: tuple[Tensor, ...], label: Tensor) -> Tensor:

@@ -147,6 +147,7 @@ class Barl:
         crosses = self.settings.cross_weight > 0
         if crosses:
             parts.append(batch.weak)
+        # Gradients first: inside autocast a pass without them would leave its cast weights behind for this one.
         taps = network.taps(torch.cat(parts))
         pieces = torch.split(taps.finest, [len(part) for part in parts])
         if crosses:

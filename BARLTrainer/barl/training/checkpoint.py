@@ -50,6 +50,16 @@ class CheckpointFile:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
 
+    def step(self) -> int | None:
+        """Steps taken at the newest checkpoint, None where there is none.
+
+        Raises:
+            NewerFormatError: a newer BARL wrote it.
+            JobError: it is damaged.
+        """
+        snapshot = self.read(torch.device("cpu"))
+        return None if snapshot is None else snapshot.step
+
     def write(self, snapshot: Snapshot) -> None:
         """Begin to write; waits for the one before.
 

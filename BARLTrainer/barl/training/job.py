@@ -33,7 +33,7 @@ class TrainingJob:
     """quick, standard or thorough; empty: the one that fits the minutes, standard without minutes."""
 
     minutes: float | None = None
-    """Time for the training itself; preparation and prediction come on top. None: the preset's."""
+    """Time for the steps; preparation, validation and prediction come on top. None: the preset's."""
 
     steps: int | None = None
     """A fixed number of steps instead of a time: the result then does not depend on how busy the computer is."""

@@ -6,6 +6,7 @@ the wish to stop, and memory that does not suffice. Nothing here knows a method 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from barl.errors import OutOfMemoryError, SettingsError
+from barl.errors import JobError, OutOfMemoryError, SettingsError
 from barl.inference.devices import Precision, is_out_of_memory
 from barl.methods.protocol import Batch, Method, Progress
 from barl.training.checkpoint import CheckpointFile, Snapshot
@@ -87,7 +88,7 @@ def train(training: Training, checkpoints: CheckpointFile, reporter: Reporter) -
         _fit_into_budget(training, clock, reporter)
         if clock.losses_due():
             _report_losses(training, stepper, reporter)
-        reporter.progress(training.step, training.total_steps or _LEAST_STEPS, clock.remaining())
+        reporter.progress(training.step, training.total_steps, clock.remaining())
         if training.validate and training.step in _validation_steps(training.total_steps):
             _validate(training, reporter)
             clock.resume()
@@ -105,11 +106,18 @@ def train(training: Training, checkpoints: CheckpointFile, reporter: Reporter) -
 
 def _go_on(training: Training, stepper: Stepper, checkpoints: CheckpointFile) -> None:
     """Everything the next step depends on becomes what it was."""
-    snapshot = checkpoints.read(training.device)
+    # On the host: a full graphics card must not look like a damaged file. What loads it brings it to the device.
+    snapshot = checkpoints.read(torch.device("cpu"))
     if snapshot is None:
         return
-    training.model.load_state_dict(snapshot.model)
-    stepper.optimizer.load_state_dict(snapshot.optimizer)
+    try:
+        training.model.load_state_dict(snapshot.model)
+        stepper.optimizer.load_state_dict(snapshot.optimizer)
+    except (RuntimeError, ValueError) as error:
+        raise JobError(
+            "This round cannot go on: its checkpoint does not fit the cohort as it is now, for example because a label "
+            "was added. Start a new round instead."
+        ) from error
     training.chance.restore(snapshot.chance)
     torch.set_rng_state(snapshot.torch_rng.cpu())
     if snapshot.cuda_rng is not None and training.device.type == "cuda":
@@ -225,7 +233,7 @@ def _fit_into_budget(training: Training, clock: _Clock, reporter: Reporter) -> N
     if training.budget_seconds <= 0:
         return
     mean = clock.step_seconds()
-    if mean is None and training.seconds > training.budget_seconds:
+    if mean is None and training.total_steps is None and training.seconds > training.budget_seconds:
         mean = training.seconds / training.step  # Nobody waits for a finer measurement of what is too long already.
     if mean is None or (training.total_steps is not None and training.step % 32):
         return
@@ -236,7 +244,7 @@ def _fit_into_budget(training: Training, clock: _Clock, reporter: Reporter) -> N
             need = _LEAST_STEPS * mean / 60
             raise SettingsError(
                 f"The time budget holds {fitting} steps of {mean:.1f} s, too few to learn anything. "
-                f"Choose at least {need:.1f} minutes, or the preset quick."
+                f"Choose at least {math.ceil(10 * need) / 10:.1f} minutes, or the preset quick."
             )
         training.total_steps = fitting
         reporter.log(f"A step takes {mean:.2f} s: {fitting} steps fit into the time budget.")

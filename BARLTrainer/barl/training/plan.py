@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,7 +33,15 @@ Size = tuple[int, int, int]
 Triple = tuple[float, float, float]
 
 _BYTES_PER_VOXEL = {True: 950, False: 1700}
-"""Memory of one network's training pass a voxel of the batch, bf16 or not; see docs/performance.md."""
+"""Memory of one network's training pass a voxel of the batch, bf16 or not: an estimate on the safe side."""
+
+_SIDES = {"left", "right", "l", "r", "lt", "rt", "sin", "dex", "sinister", "dexter"}
+_SIDES |= {"links", "rechts", "gauche", "droit", "izquierdo", "derecho", "sinistra", "destra"}
+_WORD = re.compile(r"[A-ZÄÖÜ]?[a-zäöüß]+|[A-ZÄÖÜ]+|\d+")
+"""Words in any of `left canal`, `left_canal`, `LeftCanal`, `tooth36`."""
+
+_FDI_TOOTH = re.compile(r"[1-4][1-8]|[5-8][1-5]")
+"""Number of a tooth in the FDI notation (ISO 3950), whose first digit tells the side."""
 
 _FIXED_BYTES = 1.2 * 2**30
 """Memory of the program itself with torch loaded, weights, gradients and momentum of two networks."""
@@ -136,8 +145,9 @@ def make_plan(
 
 def names_a_side(names: Sequence[str]) -> bool:
     """Whether a label tells left from right, so that a mirrored patch would be a lie."""
-    words = {word for name in names for word in name.lower().replace("_", " ").replace("-", " ").split()}
-    return bool(words & {"left", "right", "l", "r", "lt", "rt"})
+    split = (_WORD.findall(name) for name in names)
+    words = {word.lower() for found in split for word in found}
+    return bool(words & _SIDES) or any(_FDI_TOOTH.fullmatch(word) for word in words)
 
 
 def fit_patch(shape: Size, spacing_mm: Triple, most_voxels: int) -> Size:
@@ -166,6 +176,12 @@ def smaller_patch(patch: Size) -> Size | None:
 def training_bytes(patch: Size, patches: int, networks: int, precision: Precision) -> float:
     """About how much memory a training takes at most."""
     return _FIXED_BYTES + math.prod(patch) * patches * networks * _BYTES_PER_VOXEL[precision.bf16]
+
+
+def step_bytes(plan: Plan, networks: int) -> float:
+    """About how much memory the plan's training takes, without the volumes."""
+    patches = plan.labeled_patches + plan.unlabeled_patches
+    return training_bytes(plan.patch_size_voxels, patches, networks, plan.precision)
 
 
 def memory_limit_bytes(memory_gib: float | None, device: torch.device) -> float:

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
+from barl.errors import StorageError
 from barl.jobs import EventWriter, State, Status, clear_stop, stop_requested, write_status
 
+logger = logging.getLogger(__name__)
+
 _SECONDS_BETWEEN = 1.0
+_SECONDS_BETWEEN_BEATS = 10.0
+"""A reader on another computer takes a job for dead after a minute without a sign of life."""
+
 _TRAINING_ENDS_AT = 90.0
 """Percent shown when the training itself is over; predictions are the rest."""
 
 
+class StopAskedError(Exception):
+    """Somebody asked the job to stop; not an error of the job."""
+
+
 class Reporter:
-    """Writes events and status of one job.
+    """Writes events and status of one job; a thread shows that it lives while something takes long.
+
+    A drive that fails for a moment does not end a training of hours: what only informs is then left out and noted in
+    the log. Checkpoints and results are written elsewhere and do fail.
 
     Args:
         folder: the job folder.
@@ -31,10 +47,22 @@ class Reporter:
         self._training_share = _TRAINING_ENDS_AT if predicts else 100.0
         self._written = 0.0
         self._status = Status(state=State.RUNNING, stage="starting", percent=0.0).by_this_process()
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._beats = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Reporter:
+        self._beats.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._beats.join()
 
     def start(self, *, resumed_at: int | None = None) -> None:
-        """The process is there; an old wish to stop is void."""
-        clear_stop(self._folder)
+        """The process is there. A wish to stop from the seconds since the launch, which voids older ones, holds."""
         if resumed_at is None:
             self._events.write("started")
         else:
@@ -42,40 +70,48 @@ class Reporter:
         self._put(force=True)
 
     def stage(self, name: str, share: float = 0.0) -> None:
-        """A part that is not training: preparing, predicting."""
-        low, high = (0.0, 2.0) if name != "predicting" else (self._training_share, 100.0)
+        """A part that is not training: checking, preparing, predicting.
+
+        Raises:
+            StopAskedError: the job is to stop.
+        """
+        spans = {"checking": (0.0, 1.0), "preparing": (1.0, 2.0), "predicting": (self._training_share, 100.0)}
+        low, high = spans[name]
         changed = name != self._status.stage
         self._status = replace(self._status, stage=name, percent=low + share * (high - low), remaining_s=None)
         self._put(force=changed)
+        if self.wants_stop():
+            raise StopAskedError
 
-    def progress(self, step: int, total_steps: int, remaining_s: float | None) -> None:
-        """Where the training stands; written at most once a second."""
-        percent = 2.0 + (self._training_share - 2.0) * step / max(1, total_steps)
+    def progress(self, step: int, total_steps: int | None, remaining_s: float | None) -> None:
+        """Where the training stands; written at most once a second. The total is None while steps are being timed."""
+        share = step / total_steps if total_steps else 0.0
+        percent = 2.0 + (self._training_share - 2.0) * share
         self._status = replace(
             self._status, stage="training", percent=percent, remaining_s=remaining_s, step=step, total_steps=total_steps
         )
         if self._put():
-            self._events.write("progress", step=step, total_steps=total_steps, percent=percent, remaining_s=remaining_s)
+            self._inform("progress", step=step, total_steps=total_steps, percent=percent, remaining_s=remaining_s)
 
     def metric(self, **values: Any) -> None:
         """Numbers over steps: losses, Dice."""
-        self._events.write("metric", **values)
+        self._inform("metric", **values)
 
     def log(self, message: str, **values: Any) -> None:
         """Something a person may want to know."""
-        self._events.write("log", message=message, **values)
+        self._inform("log", message=message, **values)
 
     def warning(self, message: str, **values: Any) -> None:
         """Something a person should know."""
-        self._events.write("warning", message=message, **values)
+        self._inform("warning", message=message, **values)
 
     def checkpoint(self, step: int) -> None:
         """A place to go on from has been written."""
-        self._events.write("checkpoint", step=step)
+        self._inform("checkpoint", step=step)
 
     def prediction(self, **values: Any) -> None:
         """A case has been predicted, or could not be."""
-        self._events.write("prediction", **values)
+        self._inform("prediction", **values)
 
     def wants_stop(self) -> bool:
         """Whether somebody asked for a graceful stop; shown at once."""
@@ -98,13 +134,29 @@ class Reporter:
 
     def _end(self, state: State, kind: Any, **fields: Any) -> None:
         self._status = replace(self._status, state=state, stage=state.value, remaining_s=None)
+        self._over.set()
         self._events.write(kind, step=self._status.step, **fields)
         self._put(force=True)
+
+    def _inform(self, kind: Any, **fields: Any) -> None:
+        try:
+            self._events.write(kind, **fields)
+        except StorageError as error:
+            logger.warning("an event was lost: %s", error)
 
     def _put(self, *, force: bool = False) -> bool:
         now = self._clock()
         if not force and 0 <= now - self._written < _SECONDS_BETWEEN:
             return False
-        self._written = now
-        write_status(self._folder, replace(self._status, heartbeat=now))
+        with self._lock:
+            self._written = now
+            try:
+                write_status(self._folder, replace(self._status, heartbeat=now))
+            except StorageError as error:
+                logger.warning("the status was not written: %s", error)
         return True
+
+    def _beat(self) -> None:
+        while not self._over.wait(_SECONDS_BETWEEN_BEATS):
+            if self._clock() - self._written >= _SECONDS_BETWEEN_BEATS:
+                self._put(force=True)

@@ -17,6 +17,17 @@ _MOST_PLACES = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClassPlaces:
+    """Where one class is."""
+
+    count: int
+    """Its voxels in the whole volume."""
+
+    indices: np.ndarray
+    """(n, 3) D, H, W of at most 20,000 of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ResidentCase:
     """One prepared volume and, where it exists, its annotation."""
 
@@ -27,8 +38,8 @@ class ResidentCase:
     label: Tensor | None = None
     """(D, H, W) uint8 class index, 255 where not annotated."""
 
-    places: tuple[np.ndarray, ...] = ()
-    """(n, 3) samples of voxels' indices: background first, which may be empty, then each class with any voxel."""
+    places: tuple[ClassPlaces, ...] = ()
+    """Background first, then each class that is there."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -37,12 +48,12 @@ class ResidentCase:
         return depth, height, width
 
 
-def choose_store(total_bytes: int, device: torch.device) -> torch.device:
-    """Where the voxels stay: on the device if they fill at most half of its free memory, else in the host's.
+def choose_store(volume_bytes: float, step_bytes: float, device: torch.device) -> torch.device:
+    """Where the voxels stay: on the device if they and a training step fit into its free memory, else in the host's.
 
-    Half is left to networks and activations; from host memory each patch's box is copied when it is drawn.
+    From host memory each patch's box is copied when it is drawn.
     """
-    if device.type == "cuda" and total_bytes <= torch.cuda.mem_get_info(device)[0] / 2:
+    if device.type == "cuda" and volume_bytes + step_bytes <= 0.9 * torch.cuda.mem_get_info(device)[0]:
         return device
     return torch.device("cpu")
 
@@ -62,16 +73,20 @@ def unlabeled_case(case_id: str, image: np.ndarray, device: torch.device) -> Res
     return ResidentCase(case_id=case_id, image=_resident(image, device))
 
 
-def class_places(label: np.ndarray) -> tuple[np.ndarray, ...]:
-    """For background and each class present an even sample of its voxels, at most 20,000, as (n, 3) indices."""
+def class_places(label: np.ndarray) -> tuple[ClassPlaces, ...]:
+    """Background and each class present, (D, H, W) uint8, 255 where not annotated."""
     classes = [int(value) for value in np.unique(label) if value not in (0, NOT_ANNOTATED)]
-    return tuple(_sample_places(label, value) for value in (0, *classes))
+    return tuple(_places(label, value) for value in (0, *classes))
 
 
-def _sample_places(label: np.ndarray, value: int) -> np.ndarray:
+def _places(label: np.ndarray, value: int) -> ClassPlaces:
     flat = np.flatnonzero(label == value)
-    step = max(1, -(-len(flat) // _MOST_PLACES))
-    return np.stack(np.unravel_index(flat[::step], label.shape), axis=1).astype(np.int32)
+    count = len(flat)
+    if count > _MOST_PLACES:
+        # By chance: every n-th voxel would lie on a few columns where n and the width share a factor.
+        flat = flat[np.random.default_rng(value).integers(count, size=_MOST_PLACES)]
+    indices = np.stack(np.unravel_index(flat, label.shape), axis=1).astype(np.int32)
+    return ClassPlaces(count=count, indices=indices)
 
 
 def _resident(array: np.ndarray, device: torch.device) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,8 @@ import torch
 from torch import nn
 
 from barl import __version__
-from barl.cohort import UNKNOWN, CaseState, Cohort, Role
-from barl.errors import CohortError, ImageError, SettingsError
-from barl.imaging.audit import audit
-from barl.imaging.cache import PreparedCache, prepared_cases
+from barl.cohort import CaseState, Cohort, Role
+from barl.errors import OutOfMemoryError, SettingsError
 from barl.imaging.volumes import read_geometry
 from barl.inference.batch import Job, segment
 from barl.inference.devices import choose_device, choose_precision, set_cpu_threads
@@ -29,8 +27,8 @@ from barl.training.checkpoint import CheckpointFile
 from barl.training.job import TrainingJob, model_of_round, read_job
 from barl.training.loop import Batches, Training, train
 from barl.training.plan import Plan, make_plan, read_plan, smaller_patch, write_plan
-from barl.training.reporter import Reporter
-from barl.training.resident import ResidentCase, choose_store, labeled_case, total_bytes, unlabeled_case
+from barl.training.preparation import RoundData, prepare, refuse_errors, without_path
+from barl.training.reporter import Reporter, StopAskedError
 from barl.training.sampler import Sampler, SamplerSettings
 from barl.training.validation import ValidationCase, mean_dice
 from barl.training.views import Chance
@@ -45,73 +43,35 @@ def run_round(folder: Path) -> None:
         BarlError: whatever keeps the round from its end; the caller writes it into the status.
     """
     cohort, job = read_job(folder)
-    files = JobFolder(folder)
-    reporter = Reporter(folder, predicts=job.predict)
-    checkpoints = CheckpointFile(files.checkpoints)
-    resumed = checkpoints.read(torch.device("cpu"))
-    reporter.start(resumed_at=resumed.step if resumed else None)
-    del resumed
+    with Reporter(folder, predicts=job.predict) as reporter:
+        try:
+            _train_and_predict(folder, cohort, job, reporter)
+        except StopAskedError:
+            reporter.stopped()
+        else:
+            reporter.finished()
 
+
+def _train_and_predict(folder: Path, cohort: Cohort, job: TrainingJob, reporter: Reporter) -> None:
+    files = JobFolder(folder)
+    checkpoints = CheckpointFile(files.checkpoints)
+    reporter.start(resumed_at=checkpoints.step())
     reporter.stage("checking")
-    _refuse_errors(cohort, reporter)
+    refuse_errors(cohort, reporter)
     set_cpu_threads()
     device = choose_device(job.device)
     method = make_method(job.method, job.method_settings(), job.network())
     plan = _plan(folder, cohort, job, method, device, reporter)
-    data = _prepare(cohort, plan, device, reporter)
+    data = prepare(cohort, plan, method.num_branches, device, reporter)
     training = _training(folder, cohort, job, plan, method, data, device, reporter)
 
     over = train(training, checkpoints, reporter)
+    plan = read_plan(folder) or plan  # Running out of memory may have made the patch smaller.
     card = write_model(files.model, _card(cohort, job, plan, training), training.model.state_dict())
     if not over:
-        reporter.stopped()
-        return
-    if job.predict and not _predict(cohort, card, training, files.predictions, reporter):
-        reporter.stopped()
-        return
-    reporter.finished()
-
-
-@dataclass(frozen=True, kw_only=True)
-class RoundData:
-    """The prepared cases by what they are for."""
-
-    labeled: list[ResidentCase]
-    unlabeled: list[ResidentCase]
-    validation: list[ValidationCase]
-
-
-def _refuse_errors(cohort: Cohort, reporter: Reporter) -> None:
-    """No training starts on an error; warnings are told.
-
-    Raises:
-        CohortError: with all errors in words.
-    """
-    findings = audit(
-        cohort,
-        known_good=_known_good(cohort),
-        progress=lambda done, total: reporter.stage("checking", done / max(1, total)),
-    )
-    errors = [f for f in findings if f.severity == "error"]
-    for finding in findings:
-        if finding.severity != "error":
-            reporter.warning(f"{_of(finding.case_id)}{finding.message} {finding.advice}", case=finding.case_id)
-    if errors:
-        told = "\n".join(f"{_of(f.case_id)}{f.message} {f.advice}" for f in errors[:10])
-        more = f"\nand {len(errors) - 10} more: see barl cohort audit." if len(errors) > 10 else ""
-        raise CohortError(f"The cohort has {len(errors)} error(s) that must be mended before training:\n{told}{more}")
-
-
-def _known_good(cohort: Cohort) -> set[str]:
-    """What an earlier round has prepared; with an image missing, the audit tells which."""
-    try:
-        return prepared_cases(cohort)
-    except ImageError:
-        return set()
-
-
-def _of(case_id: str | None) -> str:
-    return f"Case {case_id}: " if case_id else ""
+        raise StopAskedError
+    if job.predict:
+        _predict(cohort, card, training, files.predictions, reporter)
 
 
 def _plan(
@@ -145,52 +105,9 @@ def _plan(
 def _as_before(plan: Plan, card: ModelCard) -> Plan:
     """A warm start sees the volumes as the weights have learned them."""
     assert card.recipe.spacing_dhw_mm is not None
-    return replace(plan, recipe=card.recipe, spacing_mm=card.recipe.spacing_dhw_mm)
-
-
-def _prepare(cohort: Cohort, plan: Plan, device: torch.device, reporter: Reporter) -> RoundData:
-    """Read, prepare and place all cases; what the cache holds already costs nothing.
-
-    Raises:
-        CohortError: there is no annotated training case.
-    """
-    cache = PreparedCache(cohort, plan.recipe)
-    data = RoundData(labeled=[], unlabeled=[], validation=[])
-    cases = [case for case in cohort.cases if case.role is not Role.EXCLUDED]
-    arrays = []
-    for index, case in enumerate(cases):
-        reporter.stage("preparing", index / len(cases))
-        version = cohort.annotation(case.id)
-        label = cache.labels(version) if version is not None else None
-        if label is not None and (label == UNKNOWN).all():
-            reporter.warning(
-                f"Case {case.id}: its annotation holds no known voxel at this training's voxel size, so it counts as "
-                "not annotated. Draw more than single thin lines or slices.",
-                case=case.id,
-            )
-            label = None
-        arrays.append((cache.image(case.id)[0], label))
-    store = choose_store(sum(image.nbytes for image, _ in arrays), device)
-    for case, (image, label) in zip(cases, arrays, strict=True):
-        if case.role is Role.VALIDATION:
-            if label is not None:
-                data.validation.append(ValidationCase(case_id=case.id, image=image, label=label))
-        elif label is not None:
-            data.labeled.append(labeled_case(case.id, image, label, store))
-            data.unlabeled.append(ResidentCase(case_id=case.id, image=data.labeled[-1].image))
-        else:
-            data.unlabeled.append(unlabeled_case(case.id, image, store))
-    if not data.labeled:
-        raise CohortError(
-            f"Cohort {cohort.name} has no annotated training case. Annotate at least one: "
-            "in Slicer, or with barl cohort annotate."
-        )
-    gib = total_bytes([*data.labeled, *data.unlabeled]) / 2**30
-    reporter.log(
-        f"{len(data.labeled)} annotated, {len(data.unlabeled) - len(data.labeled)} without annotation, "
-        f"{len(data.validation)} for validation; {gib:.2f} GiB of voxels kept on {store}."
+    return replace(
+        plan, recipe=card.recipe, spacing_mm=card.recipe.spacing_dhw_mm, patch_size_voxels=card.patch_size_voxels
     )
-    return data
 
 
 def _training(
@@ -206,7 +123,7 @@ def _training(
     torch.manual_seed(job.seed)
     model = method.build(1, cohort.labels.num_classes)
     if job.from_round is not None:
-        _warm_start(model, job, model_of_round(cohort, job.from_round))
+        _warm_start(model, cohort, job, model_of_round(cohort, job.from_round))
         reporter.log(f"Starting from the weights of round {job.from_round}.")
     model = plan.precision.place(model, device)
     chance = Chance(job.seed, device)
@@ -224,7 +141,7 @@ def _training(
         make_smaller=shrinking.smaller,
     )
     if data.validation:
-        training.validate = _validator(cohort, job, shrinking, training, data.validation)
+        training.validate = _validator(cohort, job, shrinking, training, data.validation, reporter)
     return training
 
 
@@ -265,7 +182,7 @@ class _Shrinking:
         return self.batches()
 
 
-def _warm_start(model: nn.Module, job: TrainingJob, folder: Path) -> None:
+def _warm_start(model: nn.Module, cohort: Cohort, job: TrainingJob, folder: Path) -> None:
     """Take the weights of an earlier round.
 
     Raises:
@@ -274,6 +191,11 @@ def _warm_start(model: nn.Module, job: TrainingJob, folder: Path) -> None:
     card = read_card(folder)
     same = card.method == job.method and card.network == job.network()
     try:
+        if same and card.labels != cohort.labels:
+            raise SettingsError(
+                f"The label table has changed since round {job.from_round}, so its weights do not fit. "
+                "Start without a round to begin from."
+            )
         if same:
             model.load_state_dict(read_weights(folder, card))
             return
@@ -281,16 +203,25 @@ def _warm_start(model: nn.Module, job: TrainingJob, folder: Path) -> None:
         logger.info("weights of %s do not fit: %s", folder, error)
     raise SettingsError(
         f"Round {job.from_round} was trained with method {card.method} and other networks than this round asks for "
-        f"({job.method}). Choose the same method and settings, or start without --from-round."
+        f"({job.method}). Choose the same method and settings, or start without a round to begin from."
     )
 
 
 def _validator(
-    cohort: Cohort, job: TrainingJob, shrinking: _Shrinking, training: Training, cases: Sequence[ValidationCase]
+    cohort: Cohort,
+    job: TrainingJob,
+    shrinking: _Shrinking,
+    training: Training,
+    cases: Sequence[ValidationCase],
+    reporter: Reporter,
 ) -> Callable[[], dict[str, float]]:
     def validate() -> dict[str, float]:
         card = _card(cohort, job, shrinking.plan, training)
-        return mean_dice(_predictor(card, training), cases, cohort.labels)
+        try:
+            return mean_dice(_predictor(card, training), cases, cohort.labels)
+        except OutOfMemoryError as error:
+            reporter.warning(f"The validation cases could not be measured: {error} The training goes on.")
+            return {}
 
     return validate
 
@@ -321,8 +252,12 @@ def _card(cohort: Cohort, job: TrainingJob, plan: Plan, training: Training) -> M
     )
 
 
-def _predict(cohort: Cohort, card: ModelCard, training: Training, folder: Path, reporter: Reporter) -> bool:
-    """Predict what nobody has fully annotated, and the validation cases. False when stopped before the end."""
+def _predict(cohort: Cohort, card: ModelCard, training: Training, folder: Path, reporter: Reporter) -> None:
+    """Predict what nobody has fully annotated, and the validation cases.
+
+    Raises:
+        StopAskedError: the job is to stop; what is predicted stays.
+    """
     training.model.eval()
     jobs = [
         Job(case=case.id, image=cohort.image_path(case.id))
@@ -334,11 +269,9 @@ def _predict(cohort: Cohort, card: ModelCard, training: Training, folder: Path, 
         _predictor(card, training), jobs, folder, on_progress=lambda share, _: reporter.stage("predicting", share)
     )
     for outcome in outcomes:
+        message = without_path(outcome.message, outcome.image)
         reporter.prediction(
-            case=outcome.case, state=outcome.state, message=outcome.message, mean_uncertainty=outcome.mean_uncertainty
+            case=outcome.case, state=outcome.state, message=message, mean_uncertainty=outcome.mean_uncertainty
         )
         if outcome.state == "failed":
-            reporter.warning(f"Case {outcome.case} could not be predicted: {outcome.message}", case=outcome.case)
-        if reporter.wants_stop():
-            return False
-    return True
+            reporter.warning(f"Case {outcome.case} could not be predicted: {message}", case=outcome.case)

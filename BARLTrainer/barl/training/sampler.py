@@ -88,10 +88,10 @@ class Sampler:
         if len(groups) > 1 and self.chance.happens(self.settings.foreground_share):
             group = groups[1 + self.chance.index(len(groups) - 1)]
         else:
-            sizes = torch.tensor([len(places) for places in groups], dtype=torch.float64)
-            draw = self.chance.uniform(0.0, float(sizes.sum()))
-            group = groups[min(int(torch.searchsorted(sizes.cumsum(0), draw, right=True)), len(groups) - 1)]
-        place = [int(v) for v in group[self.chance.index(len(group))]]
+            ends = torch.tensor([places.count for places in groups], dtype=torch.float64).cumsum(0)
+            draw = self.chance.uniform(0.0, float(ends[-1]))
+            group = groups[min(int(torch.searchsorted(ends, draw, right=True)), len(groups) - 1)]
+        place = [int(v) for v in group.indices[self.chance.index(len(group.indices))]]
         return keep_inside(place, case.shape, self.settings.patch_size_voxels)
 
 

@@ -97,9 +97,10 @@ class Chance:
         return {"host": self.host.get_state(), "fields": self.fields.get_state()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on where ``state`` was taken."""
+        """Go on where ``state`` was taken; on another kind of device the noise fields begin anew."""
         self.host.set_state(state["host"].cpu())
-        self.fields.set_state(state["fields"].cpu())
+        if state["fields"].numel() == self.fields.get_state().numel():
+            self.fields.set_state(state["fields"].cpu())
 
 
 def draw_affine(settings: ViewSettings, spacing_mm: tuple[float, float, float], chance: Chance) -> Tensor:

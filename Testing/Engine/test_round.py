@@ -1,0 +1,137 @@
+"""A round in this process, as far as the journey through the command line does not go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from barl.cohort import Cohort, Coverage, CoverageKind, LabelTable, Modality
+from barl.errors import CohortError, SettingsError
+from barl.imaging import Geometry, save_annotation, write_volume
+from barl.inference.model_folder import read_card, read_weights
+from barl.jobs import EventReader, JobFolder
+from barl.training.job import create
+from barl.training.plan import read_plan
+from barl.training.round import run_round
+from barl.training.sampler import Sampler
+
+GRID = Geometry(
+    size=(32, 24, 24), spacing_mm=(0.25, 0.25, 0.25), origin_mm=(0, 0, 0), direction=(1, 0, 0, 0, 1, 0, 0, 0, 1)
+)
+SMALL = {"network.base_filters": 4, "training.labeled_patches": 2, "training.unlabeled_patches": 2}
+
+
+@pytest.fixture(autouse=True)
+def _still_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads that wait for each other on a busy computer take ten times as long."""
+    monkeypatch.setattr("barl.training.round.set_cpu_threads", lambda: None)
+
+
+@pytest.fixture
+def a_cohort(tmp_path: Path) -> Cohort:
+    """Three volumes with a bright box, of which the first is annotated."""
+    labels = LabelTable.from_names(["box"])
+    cohort = Cohort.create(tmp_path / "Kohorte", name="K", modality=Modality.CBCT, labels=labels)
+    for number in range(3):
+        array = np.random.default_rng(number).normal(0, 20, GRID.shape)
+        array[6:16, 8:18, 10:22] += 500
+        path = tmp_path / "images" / f"P{number}.nrrd"
+        path.parent.mkdir(exist_ok=True)
+        write_volume(path, array.astype(np.int16), GRID)
+        cohort.add_case(path, case_id=f"P{number}")
+    annotate(cohort, "P0", box=(slice(6, 16), slice(8, 18), slice(10, 22)))
+    return cohort
+
+
+def annotate(cohort: Cohort, case_id: str, *, box: tuple[slice, slice, slice], scribble: bool = False) -> None:
+    array = np.full(GRID.shape, 255 if scribble else 0, np.uint8)
+    array[box] = 1
+    kind = CoverageKind.SCRIBBLES if scribble else CoverageKind.COMPLETE
+    save_annotation(cohort, case_id, array, coverage=Coverage(kind=kind), author="test")
+
+
+def round_of(cohort: Cohort, **wish: Any) -> JobFolder:
+    asked = {
+        "method": "supervised",
+        "steps": 2,
+        "precision": "fp32",
+        "device": "cpu",
+        "predict": False,
+        "settings": SMALL,
+    }
+    folder = create(cohort.folder, {**asked, **wish})
+    run_round(folder)
+    return JobFolder(folder)
+
+
+def warnings_of(job: JobFolder) -> list[str]:
+    return [event["message"] for event in EventReader(job.path).read_new() if event["kind"] == "warning"]
+
+
+def test_a_round_starts_from_the_weights_and_the_voxels_of_an_earlier_one(a_cohort: Cohort) -> None:
+    first = round_of(a_cohort)
+    # With steps this short it ends where it started.
+    still = {**SMALL, "training.learning_rate": 1e-12, "training.weight_decay": 0}
+    second = round_of(a_cohort, from_round=1, seed=5, settings=still)
+    cards = [read_card(job.model) for job in (first, second)]
+    before, after = (read_weights(job.model, card) for job, card in zip((first, second), cards, strict=True))
+    for key, value in before.items():
+        torch.testing.assert_close(after[key], value)
+    assert cards[0].recipe == cards[1].recipe
+    assert cards[1].training["from_round"] == 1
+
+
+@pytest.mark.parametrize("change", [{"method": "mean_teacher"}, {"settings": {**SMALL, "network.base_filters": 6}}])
+def test_a_round_cannot_start_from_another_methods_or_networks_weights(
+    a_cohort: Cohort, change: dict[str, Any]
+) -> None:
+    round_of(a_cohort)
+    with pytest.raises(SettingsError, match="Choose the same method and settings, or start without a round to begin from"):
+        round_of(a_cohort, from_round=1, **change)
+
+
+def test_an_annotation_too_thin_for_the_voxels_counts_as_none_and_is_told(
+    a_cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    annotate(a_cohort, "P1", box=(slice(10, 11), slice(12, 13), slice(10, 20)), scribble=True)
+    monkeypatch.setattr("barl.training.plan.choose_spacing", lambda grids: (1.0, 1.0, 1.0))
+    job = round_of(a_cohort)
+    (told,) = [message for message in warnings_of(job) if "P1" in message]
+    assert "no known voxel" in told
+    assert (job.model / "model.json").is_file()
+
+
+def test_where_only_such_annotations_are_left_the_training_says_what_is_missing(
+    a_cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    annotate(a_cohort, "P0", box=(slice(10, 11), slice(12, 13), slice(10, 20)), scribble=True)
+    monkeypatch.setattr("barl.training.plan.choose_spacing", lambda grids: (1.0, 1.0, 1.0))
+    with pytest.raises(CohortError, match="no annotated training case"):
+        round_of(a_cohort)
+
+
+def test_out_of_memory_halves_the_patches_of_a_step_and_the_plan_remembers(
+    a_cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = Sampler.next_batch
+
+    def next_batch(sampler: Sampler) -> Any:
+        if sampler.settings.labeled_patches > 1:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate too much")
+        return draw(sampler)
+
+    monkeypatch.setattr(Sampler, "next_batch", next_batch)
+    job = round_of(a_cohort, method="mean_teacher")
+    plan = read_plan(job.path)
+    assert plan is not None
+    assert (plan.labeled_patches, plan.unlabeled_patches) == (1, 1)
+    assert any("Memory did not suffice" in message for message in warnings_of(job))
+
+
+def test_the_same_seed_gives_the_same_model(a_cohort: Cohort) -> None:
+    hashes = [read_card(round_of(a_cohort, method="barl", seed=seed).model).weights_sha256 for seed in (3, 3, 4)]
+    assert hashes[0] == hashes[1] != hashes[2]
