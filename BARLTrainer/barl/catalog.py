@@ -25,7 +25,8 @@ class MethodCard:
 
     cost: float
     """Arithmetic of one training step with default settings, as a multiple of ``supervised``: a patch counts 1 forward
-    and 2 backward through a V-Net, 1.7 times that through the residual V-Net; supervised takes 4 labeled patches."""
+    and 2 backward through a V-Net, 1.7 times that through the residual V-Net; a step takes 4 labeled patches,
+    and 2 unlabeled ones where the method uses them."""
 
     reference: str
     """The paper, and how close this implementation is to it."""
@@ -49,7 +50,7 @@ CARDS: tuple[MethodCard, ...] = (
         title="Mean teacher",
         sentence="Also learns from volumes nobody annotated, by agreeing with a slowly changing copy of itself.",
         when_to_choose="Few volumes are annotated and memory or time is too short for two networks.",
-        cost=1.2,
+        cost=1.7,
         reference="Tarvainen and Valpola 2017, https://arxiv.org/abs/1703.01780.",
         module="barl.methods.mean_teacher:MeanTeacher",
     ),
@@ -58,7 +59,7 @@ CARDS: tuple[MethodCard, ...] = (
         title="BARL",
         sentence="Two different networks learn from the few labels and correct each other on volumes nobody annotated.",
         when_to_choose="Two to five volumes are annotated, many are not, and you want to be shown where to look again.",
-        cost=3.2,
+        cost=4.5,
         reference=(
             "Gao, Wang and Yu 2025, https://arxiv.org/abs/2510.16863: reconstructed from the abstract; "
             "two branches, deep supervision and Dual-Path Regularization so far."

@@ -18,7 +18,7 @@ from barl.losses.supervised import cross_entropy, deep_dice_ce, dice_ce, shrink_
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 LABEL_LOSSES: dict[str, Loss] = {
-    "cross_entropy": cross_entropy,
+    "cross_entropy": lambda logits, label: cross_entropy(logits.log_softmax(dim=1), label),
     "soft_dice": lambda logits, label: soft_dice(logits.softmax(dim=1), label),
     "dice_ce": dice_ce,
     "deep_dice_ce": lambda logits, label: deep_dice_ce((logits[:, :, 1::2, 1::2, 1::2], logits), label),
@@ -56,7 +56,7 @@ def some_label(seed: int = 1) -> Tensor:
 def test_cross_entropy_is_the_mean_of_minus_log_p_over_known_voxels() -> None:
     logits = row([math.log(3), 0.0], [0.0, 0.0], [5.0, -5.0])
     expected = (-math.log(3 / 4) - math.log(1 / 2)) / 2
-    assert float(cross_entropy(logits, labels(0, 1, 255))) == pytest.approx(expected)
+    assert float(cross_entropy(logits.log_softmax(dim=1), labels(0, 1, 255))) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -101,13 +101,13 @@ def test_a_class_absent_from_the_label_but_predicted_is_pushed_away() -> None:
 
 def test_dice_ce_is_half_of_each() -> None:
     logits, label = some_logits().float(), some_label()
-    expected = 0.5 * cross_entropy(logits, label) + 0.5 * soft_dice(logits.softmax(dim=1), label)
+    expected = 0.5 * cross_entropy(logits.log_softmax(dim=1), label) + 0.5 * soft_dice(logits.softmax(dim=1), label)
     torch.testing.assert_close(dice_ce(logits, label), expected)
 
 
-def test_pseudo_supervision_is_the_sum_of_both() -> None:
+def test_pseudo_supervision_is_half_of_both() -> None:
     logits, label = some_logits().float(), some_label()
-    expected = cross_entropy(logits, label) + soft_dice(logits.softmax(dim=1), label)
+    expected = 0.5 * (cross_entropy(logits.log_softmax(dim=1), label) + soft_dice(logits.softmax(dim=1), label))
     torch.testing.assert_close(pseudo_supervision(logits, label), expected)
 
 
@@ -195,7 +195,7 @@ def test_the_gradients_are_the_losses_derivatives() -> None:
     logits, label = some_logits()[:1, :, :2, :2, :2], some_label()[:1, :2, :2, :2]
     belief = some_logits(seed=3)[:1, :, :2, :2, :2].softmax(dim=1)
     for loss in (
-        lambda x: cross_entropy(x, label),
+        lambda x: cross_entropy(x.log_softmax(dim=1), label),
         lambda x: soft_dice(x.softmax(dim=1), label),
         lambda x: squared_distance(x.softmax(dim=1), belief),
     ):

@@ -21,7 +21,7 @@ from barl.losses.consistency import pseudo_supervision
 from barl.losses.supervised import deep_dice_ce
 from barl.methods.barl import Branches
 from barl.methods.common.averaging import follow
-from barl.methods.common.ramps import linear_ramp, sigmoid_ramp
+from barl.methods.common.ramps import late_ramp, linear_ramp, sigmoid_ramp
 from barl.methods.factory import method_class
 from barl.methods.protocol import Batch, Progress
 from barl.networks import NetworkSettings
@@ -416,3 +416,28 @@ def test_an_average_takes_over_batch_statistics() -> None:
 
 def test_progress_ends_at_one() -> None:
     assert [Progress(step=s, total_steps=10).done for s in (0, 5, 10, 12)] == [0, 0.5, 1, 1]
+
+
+def test_the_late_ramp_is_silent_until_its_start() -> None:
+    values = [late_ramp(done, 0.2, 0.6) for done in (0.0, 0.19, 0.2, 0.4, 0.6, 1.0)]
+    assert values == pytest.approx([0, 0, math.exp(-5), math.exp(-1.25), 1, 1])
+
+
+def test_barl_learns_from_labels_alone_while_it_warms_up() -> None:
+    method = tiny_method("barl", {"warmup_share": 0.2})
+    model = method.build(1, 2)
+    batch = Batch(
+        labeled=torch.randn(1, 1, *PATCH),
+        label=torch.ones(1, *PATCH, dtype=torch.long),
+        weak=torch.full((1, 1, *PATCH), math.nan),
+        strong=torch.full((1, 1, *PATCH), math.nan),
+    )
+    early = method.training_step(model, batch, Progress(step=19, total_steps=100))
+    late = method.training_step(model, batch, Progress(step=21, total_steps=100))
+    assert torch.isfinite(early.total)
+    assert not torch.isfinite(late.total)
+
+
+def test_barl_refuses_a_warm_up_longer_than_the_ramp() -> None:
+    with pytest.raises(SettingsError, match=r"warmup_share must not be above ramp_share \(0.3\), got 0.4"):
+        tiny_method("barl", {"warmup_share": 0.4, "ramp_share": 0.3})

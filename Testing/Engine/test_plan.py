@@ -178,12 +178,12 @@ def test_memory_is_what_was_asked_or_less_than_what_is_free() -> None:
 # The batch
 
 
-def test_without_unlabeled_terms_the_labeled_patches_take_all_places(a_cohort: Cohort) -> None:
+def test_without_unlabeled_terms_no_unlabeled_patches_are_drawn(a_cohort: Cohort) -> None:
     wishes: dict[str, Any] = {"settings": {"training.labeled_patches": 1, "training.unlabeled_patches": 3}}
     both = planned(a_cohort, [a_grid((64, 64, 64))], **wishes)
     alone = planned(a_cohort, [a_grid((64, 64, 64))], needs_unlabeled=False, **wishes)
     assert (both.labeled_patches, both.unlabeled_patches) == (1, 3)
-    assert (alone.labeled_patches, alone.unlabeled_patches) == (4, 0)
+    assert (alone.labeled_patches, alone.unlabeled_patches) == (1, 0)
 
 
 def test_steps_are_taken_over_and_minutes_are_not_yet_steps(a_cohort: Cohort) -> None:

@@ -90,7 +90,9 @@ def test_a_round_cannot_start_from_another_methods_or_networks_weights(
     a_cohort: Cohort, change: dict[str, Any]
 ) -> None:
     round_of(a_cohort)
-    with pytest.raises(SettingsError, match="Choose the same method and settings, or start without a round to begin from"):
+    with pytest.raises(
+        SettingsError, match="Choose the same method and settings, or start without a round to begin from"
+    ):
         round_of(a_cohort, from_round=1, **change)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from barl.losses.supervised import NOT_ANNOTATED, ce_plus_dice
+from barl.losses.supervised import NOT_ANNOTATED, dice_ce
 
 
 def squared_distance(probability: Tensor, belief: Tensor) -> Tensor:
@@ -36,9 +36,9 @@ def confident_label(belief: Tensor, threshold: float) -> Tensor:
 
 
 def pseudo_supervision(logits: Tensor, pseudo_label: Tensor) -> Tensor:
-    """Cross entropy plus soft Dice against the confident labels of another view or branch.
+    """Half cross entropy, half soft Dice against the confident labels of another view or branch.
 
-    sum_v m CE(p, y) / sum_v m  +  Dice over voxels with m = 1, where m = 0 is written as label 255
+    1/2 [ sum_v m CE(p, y) / sum_v m  +  Dice over voxels with m = 1 ], where m = 0 is written as label 255
     (FixMatch's confidence mask, https://arxiv.org/abs/2001.07685, crossed between branches as in
     cross pseudo supervision, https://arxiv.org/abs/2106.01226).
 
@@ -46,4 +46,4 @@ def pseudo_supervision(logits: Tensor, pseudo_label: Tensor) -> Tensor:
         logits: (B, K, D, H, W).
         pseudo_label: (B, D, H, W) class index, 255 where nobody is confident.
     """
-    return ce_plus_dice(logits, pseudo_label)
+    return dice_ce(logits, pseudo_label)

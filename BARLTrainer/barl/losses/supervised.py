@@ -13,14 +13,14 @@ NOT_ANNOTATED = 255
 _SMOOTH = 1e-5
 
 
-def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
-    """Mean cross entropy over the annotated voxels; 0 with a gradient of 0 where there is none.
+def cross_entropy(log_probability: Tensor, label: Tensor) -> Tensor:
+    """Mean of -ln p over the annotated voxels; 0 with a gradient of 0 where there is none.
 
     Args:
-        logits: (B, K, D, H, W).
+        log_probability: (B, K, D, H, W), a log-softmax, which the Dice term needs as well.
         label: (B, D, H, W) class index, 255 where not annotated.
     """
-    total = functional.cross_entropy(logits, label, ignore_index=NOT_ANNOTATED, reduction="sum")
+    total = functional.nll_loss(log_probability, label, ignore_index=NOT_ANNOTATED, reduction="sum")
     return total / (label != NOT_ANNOTATED).sum().clamp(min=1)
 
 
@@ -51,20 +51,8 @@ def dice_ce(logits: Tensor, label: Tensor) -> Tensor:
         logits: (B, K, D, H, W), any floating type; computed in float32.
         label: (B, D, H, W) class index, 255 where not annotated.
     """
-    return 0.5 * ce_plus_dice(logits, label)
-
-
-def ce_plus_dice(logits: Tensor, label: Tensor) -> Tensor:
-    """:func:`cross_entropy` plus :func:`soft_dice`, with one softmax for both.
-
-    Args:
-        logits: (B, K, D, H, W), any floating type; computed in float32.
-        label: (B, D, H, W) class index, 255 where not annotated.
-    """
     log_probability = logits.float().log_softmax(dim=1)
-    total = functional.nll_loss(log_probability, label, ignore_index=NOT_ANNOTATED, reduction="sum")
-    mean = total / (label != NOT_ANNOTATED).sum().clamp(min=1)
-    return mean + soft_dice(log_probability.exp(), label)
+    return 0.5 * (cross_entropy(log_probability, label) + soft_dice(log_probability.exp(), label))
 
 
 def deep_dice_ce(scales: tuple[Tensor, ...], label: Tensor) -> Tensor:

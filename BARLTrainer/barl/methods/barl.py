@@ -10,6 +10,7 @@ the alignment of regions and lesion instances.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +21,7 @@ from barl.errors import SettingsError
 from barl.losses.consistency import confident_label, pseudo_supervision
 from barl.losses.supervised import deep_dice_ce
 from barl.methods.common.averaging import follow, freeze
-from barl.methods.common.ramps import linear_ramp, sigmoid_ramp
+from barl.methods.common.ramps import late_ramp, linear_ramp
 from barl.methods.protocol import Batch, LossTerms, Progress
 from barl.networks import EncoderDecoder, NetworkSettings, ResVNet, Taps, VNet
 
@@ -43,9 +44,13 @@ class Settings:
     """Weight of a further path between branches on the weak view, beside 1 for the path from the other branch's weak
     view to the own strong one. 0.5 was our first choice; 0 saves the weak view's backward pass, a fifth of a step."""
 
-    ramp_share: float = 0.4
+    warmup_share: float = 0.15
+    """Share of the training that learns from labels alone. The guesses of a fresh network are mostly background; taught
+    too early they silence small structures for good (docs/lab-notes.md). Unlabeled patches are not even looked at."""
+
+    ramp_share: float = 0.5
     """Share of the training until the unlabeled terms have their full weight (6,000 of 15,000 steps in the
-    literature)."""
+    literature, without a warm-up)."""
 
     threshold_start: float = 0.75
     """Least probability of a pseudo label at the beginning; young networks are rarely sure."""
@@ -62,9 +67,13 @@ class Settings:
         for name in ("dpr_weight", "cross_weight"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} must be 0 or more, got {getattr(self, name)}")
-        for name in ("ramp_share", "threshold_start", "threshold_end"):
+        for name in ("warmup_share", "ramp_share", "threshold_start", "threshold_end"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingsError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
+        if self.warmup_share > self.ramp_share:
+            raise SettingsError(
+                f"warmup_share must not be above ramp_share ({self.ramp_share}), got {self.warmup_share}"
+            )
         if not 0 <= self.momentum < 1:
             raise SettingsError(f"momentum must be from 0 up to, but not including, 1, got {self.momentum}")
 
@@ -117,13 +126,22 @@ class Barl:
     def training_step(self, model: Branches, batch: Batch, progress: Progress) -> LossTerms:
         """Deep supervision on labels, Dual-Path Regularization on unlabeled patches."""
         learners = self._learners(model)
+        weight = self.settings.dpr_weight * late_ramp(
+            progress.done, self.settings.warmup_share, self.settings.ramp_share
+        )
+        if weight == 0:
+            return self._from_labels(model, learners, batch)
         views = {name: self._look(getattr(model, name), batch, learns=name in learners) for name in ("first", "second")}
         supervised = torch.stack([deep_dice_ce(views[name].labeled, batch.label) for name in learners]).mean()
         threshold = linear_ramp(progress.done, self.settings.threshold_start, self.settings.threshold_end)
         dpr = torch.stack([self._dual_path(views[name], views[_other(name)], threshold) for name in learners]).mean()
-        weight = self.settings.dpr_weight * sigmoid_ramp(progress.done, self.settings.ramp_share)
         terms = {"supervised": supervised.detach(), "dual_path": dpr.detach()}
         return LossTerms(supervised + weight * dpr, terms)
+
+    def _from_labels(self, model: Branches, learners: Sequence[str], batch: Batch) -> LossTerms:
+        scales = [getattr(model, name).taps(batch.labeled).logits for name in learners]
+        supervised = torch.stack([deep_dice_ce(logits, batch.label) for logits in scales]).mean()
+        return LossTerms(supervised, {"supervised": supervised.detach()})
 
     def after_step(self, model: Branches, progress: Progress) -> None:
         """A second branch that is an average follows the first."""

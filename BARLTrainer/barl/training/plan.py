@@ -108,7 +108,7 @@ def make_plan(
     Args:
         geometries: grids of the cohort's images.
         networks: how many networks a step trains or asks.
-        needs_unlabeled: without, the labeled patches take the unlabeled ones' places too.
+        needs_unlabeled: without, no unlabeled patches are drawn.
 
     Raises:
         OutOfMemoryError: the memory allowed does not hold the smallest patch.
@@ -119,7 +119,7 @@ def make_plan(
     training = job.training()
     labeled, unlabeled = training.labeled_patches, training.unlabeled_patches
     if not needs_unlabeled:
-        labeled, unlabeled = labeled + unlabeled, 0
+        unlabeled = 0
     limit = memory_limit_bytes(job.memory_gib, device)
     patch = fit_patch(shape, spacing, budget)
     while training_bytes(patch, labeled + unlabeled, networks, precision) > limit:

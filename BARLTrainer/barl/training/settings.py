@@ -24,11 +24,12 @@ class TrainingSettings:
     clip_norm: float = 10.0
     """Longest gradient; longer ones are shortened. Guards the first steps of a fresh network."""
 
-    labeled_patches: int = 2
-    """Labeled patches in a step. A method without unlabeled terms gets the unlabeled share as well."""
+    labeled_patches: int = 4
+    """Labeled patches in a step, the same for all methods. The literature's 2 learn small structures far more slowly
+    (docs/lab-notes.md)."""
 
     unlabeled_patches: int = 2
-    """Unlabeled patches in a step."""
+    """Unlabeled patches in a step, beside the labeled ones; a method without unlabeled terms draws none."""
 
     foreground_share: float = 0.67
     """Share of labeled patches centered on a voxel of a class drawn evenly; the rest lies anywhere annotated."""

@@ -5,6 +5,7 @@ Shapes: scalars only.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,7 +42,7 @@ class Stepper:
             self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         self._broken = torch.zeros((), device=device)
         self._sums: dict[str, Tensor] = {}
-        self._count = 0
+        self._counts: Counter[str] = Counter()
 
     def step(self, batch: Batch, progress: Progress, autocast: Any) -> None:
         """Forward, backward, update."""
@@ -66,8 +67,8 @@ class Stepper:
                 "(--set training.learning_rate=0.01)."
             )
         values = torch.stack(list(self._sums.values())).tolist() if self._sums else []
-        means = {name: value / self._count for name, value in zip(self._sums, values, strict=True)}
-        self._sums, self._count = {}, 0
+        means = {name: value / self._counts[name] for name, value in zip(self._sums, values, strict=True)}
+        self._sums, self._counts = {}, Counter()
         return means
 
     def _update(self, loss: LossTerms, progress: Progress) -> None:
@@ -84,4 +85,4 @@ class Stepper:
         for name, value in terms.items():
             value = value.detach().float()
             self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._count += 1
+            self._counts[name] += 1

@@ -18,6 +18,11 @@ def sigmoid_ramp(done: float, length: float) -> float:
     return math.exp(-5 * missing * missing)
 
 
+def late_ramp(done: float, start: float, end: float) -> float:
+    """0 until ``start``, then :func:`sigmoid_ramp` up to 1 at ``end``; all as shares of the training, 0 to 1."""
+    return 0.0 if done < start else sigmoid_ramp(done - start, end - start)
+
+
 def linear_ramp(done: float, start: float, end: float) -> float:
     """From ``start`` at the beginning of the training to ``end`` at its end."""
     return start + (end - start) * min(max(done, 0.0), 1.0)
