@@ -189,7 +189,7 @@ def _report(
             "The scans are synthetic. Nothing here says how well a method does on patients.",
             "Both methods saw the same annotations and took the same number of steps; a step of BARL trains two "
             "networks on labeled and unlabeled patches and takes longer.",
-            "The loss is that on annotated patches. BARL's is a mean over two networks and four scales, so the two "
+            "The loss is that on annotated patches. BARL's is a sum over two networks and four scales, so the two "
             "curves are not on one scale.",
             f"The pictured scans are the best, the middle and the worst by BARL's mean Dice of the {len(hidden)}.",
             "One seed: differences of a few points may be chance.",

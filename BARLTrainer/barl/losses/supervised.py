@@ -56,17 +56,18 @@ def dice_ce(logits: Tensor, label: Tensor) -> Tensor:
 
 
 def deep_dice_ce(scales: tuple[Tensor, ...], label: Tensor) -> Tensor:
-    """Deep supervision: dice_ce at every decoder scale, weights halved from each scale to the next coarser.
+    """Deep supervision: sum of dice_ce over the decoder scales, weights 1/8, 1/4, 1/2, 1 from coarse to fine.
 
+    The finest scale keeps the weight that it has alone, so that a learning rate means the same with and without.
     Coarse labels are picked at voxel centers (nearest), so that a 255 never turns into a class.
 
     Args:
         scales: logits, coarse to fine, (B, K, D / s, H / s, W / s) with s = ..., 4, 2, 1.
         label: (B, D, H, W) class index, 255 where not annotated.
     """
-    weights = [2.0**index for index in range(len(scales))]
+    weights = [2.0 ** (index + 1 - len(scales)) for index in range(len(scales))]
     losses = [w * dice_ce(logits, shrink_label(label, logits)) for w, logits in zip(weights, scales, strict=True)]
-    return torch.stack(losses).sum() / sum(weights)
+    return torch.stack(losses).sum()
 
 
 def shrink_label(label: Tensor, logits: Tensor) -> Tensor:

@@ -132,15 +132,15 @@ class Barl:
         if weight == 0:
             return self._from_labels(model, learners, batch)
         views = {name: self._look(getattr(model, name), batch, learns=name in learners) for name in ("first", "second")}
-        supervised = torch.stack([deep_dice_ce(views[name].labeled, batch.label) for name in learners]).mean()
+        supervised = torch.stack([deep_dice_ce(views[name].labeled, batch.label) for name in learners]).sum()
         threshold = linear_ramp(progress.done, self.settings.threshold_start, self.settings.threshold_end)
-        dpr = torch.stack([self._dual_path(views[name], views[_other(name)], threshold) for name in learners]).mean()
+        dpr = torch.stack([self._dual_path(views[name], views[_other(name)], threshold) for name in learners]).sum()
         terms = {"supervised": supervised.detach(), "dual_path": dpr.detach()}
         return LossTerms(supervised + weight * dpr, terms)
 
     def _from_labels(self, model: Branches, learners: Sequence[str], batch: Batch) -> LossTerms:
         scales = [getattr(model, name).taps(batch.labeled).logits for name in learners]
-        supervised = torch.stack([deep_dice_ce(logits, batch.label) for logits in scales]).mean()
+        supervised = torch.stack([deep_dice_ce(logits, batch.label) for logits in scales]).sum()
         return LossTerms(supervised, {"supervised": supervised.detach()})
 
     def after_step(self, model: Branches, progress: Progress) -> None:
