@@ -3,6 +3,10 @@
 Two branches see a weak and a strong view of the same volume and learn from each other. This is a reconstruction from
 the paper's abstract; every choice that the abstract does not state is a setting below.
 
+    L = sum_b L_sup,b + lambda(t) sum_b l(p_b on the strong view, confident labels of the other branch's weak view)
+
+The sums run over the branches that learn: each of them moves as far in a step as a network that learns alone.
+
 Here: deep supervision and Dual-Path Regularization (DPR). Not yet here: Progressively Cognitive Bias Correction, and
 the alignment of regions and lesion instances.
 """
