@@ -41,6 +41,9 @@ class Settings:
     """`residual`: a ResNet encoder under the same decoder, as in MCF; `same`: a V-Net with another initialization;
     `average`: the running average of the first branch."""
 
+    supervised_scales: int = 4
+    """Decoder scales that learn from labels, 1 (only the finest) to 4 (all)."""
+
     dpr_weight: float = 1.0
     """Weight of Dual-Path Regularization once the ramp is over."""
 
@@ -68,6 +71,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.second_branch not in SECOND_BRANCHES:
             raise SettingsError(f"second_branch must be one of {SECOND_BRANCHES}, got {self.second_branch!r}")
+        if not 1 <= self.supervised_scales <= 4:
+            raise SettingsError(f"supervised_scales must be from 1 to 4, got {self.supervised_scales}")
         for name in ("dpr_weight", "cross_weight"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} must be 0 or more, got {getattr(self, name)}")
@@ -136,7 +141,7 @@ class Barl:
         if weight == 0:
             return self._from_labels(model, learners, batch)
         views = {name: self._look(getattr(model, name), batch, learns=name in learners) for name in ("first", "second")}
-        supervised = torch.stack([deep_dice_ce(views[name].labeled, batch.label) for name in learners]).sum()
+        supervised = torch.stack([self._supervised(views[name].labeled, batch) for name in learners]).sum()
         threshold = linear_ramp(progress.done, self.settings.threshold_start, self.settings.threshold_end)
         dpr = torch.stack([self._dual_path(views[name], views[_other(name)], threshold) for name in learners]).sum()
         terms = {"supervised": supervised.detach(), "dual_path": dpr.detach()}
@@ -144,8 +149,11 @@ class Barl:
 
     def _from_labels(self, model: Branches, learners: Sequence[str], batch: Batch) -> LossTerms:
         scales = [getattr(model, name).taps(batch.labeled).logits for name in learners]
-        supervised = torch.stack([deep_dice_ce(logits, batch.label) for logits in scales]).sum()
+        supervised = torch.stack([self._supervised(logits, batch) for logits in scales]).sum()
         return LossTerms(supervised, {"supervised": supervised.detach()})
+
+    def _supervised(self, scales: tuple[Tensor, ...], batch: Batch) -> Tensor:
+        return deep_dice_ce(scales[-self.settings.supervised_scales :], batch.label)
 
     def after_step(self, model: Branches, progress: Progress) -> None:
         """A second branch that is an average follows the first."""
