@@ -21,7 +21,7 @@ from barl.errors import BarlError
 INTERRUPTED = 130
 """What shells expect after Ctrl-C."""
 
-_HEAVY = ("torch", "monai")
+_HEAVY = ("torch",)
 """What may be missing where only cohorts are kept."""
 
 app = typer.Typer(

@@ -79,7 +79,7 @@ def _versions() -> dict[str, str | None]:
     try:
         requirements = metadata.requires("barl") or []
     except metadata.PackageNotFoundError:  # used from its folder, as Slicer does
-        requirements = ["torch", "monai", "numpy", "SimpleITK"]
+        requirements = ["torch", "numpy", "SimpleITK"]
     needed = {re.split(r"[^\w.-]", line)[0] for line in requirements if "extra ==" not in line}
     return {name: _version(name) for name in sorted(needed, key=str.lower)}
 

@@ -52,8 +52,8 @@ class Settings:
     view to the own strong one. 0.5 was our first choice; 0 saves the weak view's backward pass, a fifth of a step."""
 
     warmup_share: float = 0.15
-    """Share of the training that learns from labels alone. The guesses of a fresh network are mostly background; taught
-    too early they silence small structures for good (docs/lab-notes.md). Unlabeled patches are not even looked at."""
+    """Share of the training that learns from labels alone: the guesses of a fresh network are mostly background.
+    Unlabeled patches are not even looked at meanwhile. Alone it changed no score so far (docs/lab-notes.md)."""
 
     ramp_share: float = 0.5
     """Share of the training until the unlabeled terms have their full weight (6,000 of 15,000 steps in the
