@@ -1,16 +1,20 @@
 """How well methods learn from few labels: data sets x variants x label counts x seeds, one JSON file a run.
 
-    python Testing/Benchmarks/learning.py hippocampus --data DATA/hippocampus --labels 8 --seeds 0 1 2 \
-        --variants supervised mean_teacher barl --steps 1500 --out runs/learning
+    python Testing/Benchmarks/learning.py hippocampus --data DATA/hippocampus --labels 3 8 --seeds 0 1 2 \
+        --variants supervised mean_teacher barl --steps 400 --out runs/learning
 
+writes for each label count a table (Markdown) and a plot (PNG, where matplotlib is installed) of all that is done.
 A run is an ordinary training job. Runs that are done are skipped, one that was cut short goes on from its checkpoint:
 the same command may be given again at any time. The last checkpoint is measured, on cases that chose nothing.
-With ``--minutes`` a run has that much time instead of a number of steps; then nothing else may keep the computer busy.
+
+The budget of a run is ``--steps``; or ``--passes``, equal arithmetic for all: as many steps as cost what so many steps
+of `supervised` cost; or ``--minutes``, and then nothing else may keep the computer busy.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import statistics
@@ -20,9 +24,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import plots
 import studies
 
 from barl.atomic import write_json
+from barl.catalog import card
 from barl.evaluation import CaseScores, score_case
 from barl.imaging.segmentations import read_labels
 from barl.inference.batch import case_name, segment_files
@@ -38,31 +44,46 @@ class Variant:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
+def _barl(**settings: Any) -> Variant:
+    return Variant(method="barl", settings=settings)
+
+
+NOTHING = {"dpr_weight": 0.0, "pcbc_weight": 0.0, "region_weight": 0.0, "instance_weight": 0.0}
+DPR = NOTHING | {"dpr_weight": 1.0}
+PCBC = DPR | {"pcbc_weight": 0.5}
+REGIONS = PCBC | {"region_weight": 0.1}
+
 VARIANTS = {
     "supervised": Variant(method="supervised"),
     "mean_teacher": Variant(method="mean_teacher"),
-    "barl": Variant(method="barl"),
-    "barl_same": Variant(method="barl", settings={"second_branch": "same"}),
-    "barl_average": Variant(method="barl", settings={"second_branch": "average"}),
-    "barl_without_cross": Variant(method="barl", settings={"cross_weight": 0.0}),
-    "barl_without_dpr": Variant(method="barl", settings={"dpr_weight": 0.0}),
+    "barl": _barl(),
+    "barl_labels_alone": _barl(**NOTHING),
+    "barl_dpr": _barl(**DPR),
+    "barl_dpr_pcbc": _barl(**PCBC),
+    "barl_dpr_pcbc_regions": _barl(**REGIONS),
+    "barl_dpr_regions": _barl(**DPR | {"region_weight": 0.1}),
+    "barl_dpr_instances": _barl(**DPR | {"instance_weight": 0.1}),
+    "barl_same": _barl(second_branch="same"),
+    "barl_average": _barl(second_branch="average"),
+    "barl_cross": _barl(cross_weight=0.5),
 }
 
 
 def main() -> None:
-    """Run what is missing, then print the table."""
+    """Run what is missing, then write the tables."""
     arguments = _arguments()
     study = studies.STUDIES[arguments.study]
+    studies.provide(study, arguments.data)
     for labels in arguments.labels:
         parts = studies.split(study, arguments.data, labels)
-        for variant in arguments.variants:
-            for seed in arguments.seeds:
-                result = arguments.out / f"{study.name}-{labels}-{variant}-{seed}{_budget(arguments)}.json"
+        for seed in arguments.seeds:
+            for variant in arguments.variants:
+                result = _result_file(arguments, labels, variant, seed)
                 if not result.is_file():
                     print(f"{result.stem} ...", flush=True)
                     record = _run(study, parts, VARIANTS[variant], seed, arguments, result)
                     write_json(result, {"variant": variant, "labels": labels, "seed": seed, **record})
-        print(_table(study, labels, arguments))
+        write_table(study, labels, arguments)
 
 
 def _arguments() -> argparse.Namespace:
@@ -77,12 +98,28 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/learning"))
     budget = parser.add_mutually_exclusive_group(required=True)
     budget.add_argument("--steps", type=int)
+    budget.add_argument("--passes", type=int, help="steps of `supervised` whose arithmetic each run may spend")
     budget.add_argument("--minutes", type=float)
     return parser.parse_args()
 
 
 def _budget(arguments: argparse.Namespace) -> str:
-    return f"-{arguments.steps}steps" if arguments.steps else f"-{arguments.minutes:g}min"
+    if arguments.minutes:
+        return f"{arguments.minutes:g}min"
+    return f"{arguments.steps}steps" if arguments.steps else f"{arguments.passes}passes"
+
+
+def _steps(arguments: argparse.Namespace, variant: Variant) -> int | None:
+    """Steps of a run, None where time decides."""
+    if arguments.passes:
+        return round(arguments.passes / card(variant.method).cost)
+    steps: int | None = arguments.steps
+    return steps
+
+
+def _result_file(arguments: argparse.Namespace, labels: int, variant: str, seed: int) -> Path:
+    out: Path = arguments.out
+    return out / f"{arguments.study}-{labels}-{variant}-{seed}-{_budget(arguments)}.json"
 
 
 def _run(
@@ -101,7 +138,7 @@ def _run(
             "settings": variant.settings,
             "seed": seed,
             "preset": arguments.preset,
-            "steps": arguments.steps,
+            "steps": _steps(arguments, variant),
             "minutes": arguments.minutes,
             "device": arguments.device,
             "predict": False,
@@ -161,20 +198,35 @@ def _facts(folder: Path) -> dict[str, Any]:
     }
 
 
-def _table(study: studies.Study, labels: int, arguments: argparse.Namespace) -> str:
+def write_table(study: studies.Study, labels: int, arguments: argparse.Namespace) -> None:
+    """All runs of one budget that are done, also those of earlier commands."""
+    stem = f"{study.name}-{labels}-{_budget(arguments)}"
+    found = [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(arguments.out.glob(f"{study.name}-{labels}-*-{_budget(arguments)}.json"))
+    ]
+    by_variant = {name: [run for run in found if run["variant"] == name] for name in VARIANTS}
+    done = {name: runs for name, runs in by_variant.items() if runs}
     lines = [
-        f"\n{study.name}, {labels} annotated, {study.held_out} held out",
+        f"{study.name}, {labels} annotated, {study.held_out} held out, {_budget(arguments)}, preset {arguments.preset}",
+        "",
         f"| variant | seeds | steps | minutes | {' | '.join(study.labels)} | mean Dice |",
         "|---" * (5 + len(study.labels)) + "|",
+        *(_row(name, study, runs) for name, runs in done.items()),
     ]
-    for variant in arguments.variants:
-        found = (
-            arguments.out / f"{study.name}-{labels}-{variant}-{seed}{_budget(arguments)}.json"
-            for seed in arguments.seeds
+    text = "\n".join(lines) + "\n"
+    (arguments.out / f"{stem}.md").write_text(text, encoding="utf-8")
+    print(text)
+    if importlib.util.find_spec("matplotlib"):
+        plots.means(
+            {name: [_mean_dice(study, run) for run in runs] for name, runs in done.items()},
+            title=lines[0],
+            path=arguments.out / f"{stem}.png",
         )
-        runs = [json.loads(path.read_text(encoding="utf-8")) for path in found if path.is_file()]
-        lines.append(_row(variant, study, runs))
-    return "\n".join(lines)
+
+
+def _mean_dice(study: studies.Study, run: dict[str, Any]) -> float:
+    return statistics.mean(statistics.mean(_numbers(run["dice"][name])) for name in study.labels)
 
 
 def _row(variant: str, study: studies.Study, runs: Sequence[dict[str, Any]]) -> str:

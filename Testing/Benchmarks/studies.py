@@ -12,7 +12,10 @@ from pathlib import Path
 
 from barl.cohort import Cohort, Coverage, Label, LabelTable, Modality, default_color
 from barl.imaging.annotations import import_annotation
+from barl.imaging.volumes import write_volume
 from barl.inference.batch import case_name
+from barl.phantom.cohort import centered_geometry
+from barl.phantom.lesions import LESION_SHAPE, LESION_SPACING_MM, make_lesion_case
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +36,27 @@ STUDIES = {
         Study(name="hippocampus", labels=("anterior", "posterior"), held_out=40),
         Study(name="left_atrium_half", labels=("atrium",), held_out=16),
         Study(name="left_atrium", labels=("atrium",), held_out=16),
+        Study(name="lesions", labels=("lesion",), held_out=16),
     )
 }
+
+
+LESION_CASES = 64
+"""Heads of the study `lesions`, which is made and not downloaded."""
+
+
+def provide(study: Study, data: Path) -> None:
+    """Make the volumes of a synthetic study where they are missing; real ones must be there."""
+    if study.name != "lesions" or len(list((data / "images").glob("*"))) == LESION_CASES:
+        return
+    for folder in ("images", "labels"):
+        (data / folder).mkdir(parents=True, exist_ok=True)
+    geometry = centered_geometry(LESION_SHAPE, LESION_SPACING_MM)
+    for index in range(LESION_CASES):
+        image, labels = make_lesion_case(index)
+        name = f"head_{index:03d}.nrrd"
+        write_volume(data / "labels" / name, labels, geometry)
+        write_volume(data / "images" / name, image, geometry)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,6 +33,10 @@ NAMES = [card.name for card in CARDS]
 START, END = Progress(step=0, total_steps=100), Progress(step=100, total_steps=100)
 ALWAYS_SURE = {"threshold_start": 0.0, "threshold_end": 0.0}
 """Settings with which BARL's pseudo labels exist from the first step on."""
+DPR_ALONE = {"pcbc_weight": 0.0, "region_weight": 0.0, "instance_weight": 0.0}
+"""Dual-Path Regularization without the other parts of BARL."""
+SEES_SMALL = {"least_region_voxels": 1, "least_instance_voxels": 1, "least_overlap": 0.01}
+"""Settings with which the guesses of a fresh network have regions and instances."""
 
 
 @pytest.fixture(params=NAMES)
@@ -181,12 +186,13 @@ def test_every_branch_that_learns_learns_from_labels(name: str, a_batch: Batch) 
     found = gradients(model, method.training_step(model, a_batch, START).total)
     learning = {p for p, parameter in model.named_parameters() if parameter.requires_grad}
     coarse_heads = {p for p in learning if ".heads." in f".{p}" and ".heads.3." not in f".{p}"}
-    assert learning - coarse_heads <= set(found)
+    projections = {p for p in learning if ".projection." in p}
+    assert learning - coarse_heads - projections <= set(found)
 
 
 def test_an_unknown_setting_is_refused_by_name(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"method {name} has no setting 'temperature'. Its settings: "):
-        tiny_method(name, {"temperature": 1})
+    with pytest.raises(SettingsError, match=f"method {name} has no setting 'sharpness'. Its settings: "):
+        tiny_method(name, {"sharpness": 1})
 
 
 def test_the_default_settings_are_plain_values_that_make_the_same_method(name: str) -> None:
@@ -206,6 +212,13 @@ def test_the_default_settings_are_plain_values_that_make_the_same_method(name: s
         ("barl", "second_branch", 2),
         ("barl", "dpr_weight", -0.5),
         ("barl", "cross_weight", -0.5),
+        ("barl", "pcbc_weight", float("nan")),
+        ("barl", "region_weight", -1.0),
+        ("barl", "instance_weight", -1.0),
+        ("barl", "least_overlap", 1.5),
+        ("barl", "most_instances", 0),
+        ("barl", "temperature", 0.0),
+        ("barl", "background_voxels", -1),
         ("barl", "ramp_share", -0.1),
         ("barl", "threshold_start", 1.5),
         ("barl", "threshold_end", -0.5),
@@ -317,7 +330,7 @@ def test_two_learning_branches_do_not_follow_each_other() -> None:
 @pytest.mark.parametrize("cross_weight", [0.0, 0.5])
 def test_each_branch_learns_from_the_others_weak_view_alone(a_batch: Batch, cross_weight: float) -> None:
     """The formula of the docstring, branch by branch: the teacher's side of a term has no gradient."""
-    method, model = built("barl", {"cross_weight": cross_weight, **ALWAYS_SURE})
+    method, model = built("barl", {"cross_weight": cross_weight, **DPR_ALONE, **ALWAYS_SURE})
     total = method.training_step(model, without_labels(a_batch), END).total
     found = gradients(model, total)
     expected: dict[str, Tensor] = {}
@@ -345,39 +358,87 @@ def path_of(model: Branches, own: str, other: str, batch: Batch, cross_weight: f
 def test_the_supervised_term_is_the_sum_of_both_branches_over_all_scales(a_batch: Batch) -> None:
     method, model = built("barl")
     branches = [
-        deep_dice_ce(getattr(model, name).taps(a_batch.labeled).logits, a_batch.label) for name in ("first", "second")
+        deep_dice_ce(getattr(model, name).network.taps(a_batch.labeled).logits, a_batch.label)
+        for name in ("first", "second")
     ]
     supervised = float(method.training_step(model, a_batch, START).terms["supervised"])
     assert supervised == pytest.approx(float(torch.stack(branches).sum().detach()), rel=1e-4)
+
+
+@pytest.mark.parametrize("part", ["pcbc_weight", "region_weight", "instance_weight"])
+@pytest.mark.parametrize("second_branch", ["residual", "same", "average"])
+def test_each_part_of_barl_moves_the_branches_that_learn(a_batch: Batch, part: str, second_branch: str) -> None:
+    nothing = {"dpr_weight": 0.0, **DPR_ALONE}
+    method, model = built("barl", nothing | {part: 1.0, "second_branch": second_branch, **SEES_SMALL, **ALWAYS_SURE})
+    batch = a_batch if part == "instance_weight" else without_labels(a_batch)
+    with_part = gradients(model, method.training_step(model, batch, END).total)
+    method.settings = replace(method.settings, **{part: 0.0})
+    without = gradients(model, method.training_step(model, batch, END).total)
+    moved = {name for name, gradient in with_part.items() if not torch.equal(gradient, without.get(name, gradient * 0))}
+    assert {name.split(".")[0] for name in moved} == ({"first"} if second_branch == "average" else {"first", "second"})
+    assert any(".projection." in name for name in moved) == (part != "pcbc_weight")
+
+
+def test_bias_correction_reaches_every_decoder_scale(a_batch: Batch) -> None:
+    method, model = built("barl", {"dpr_weight": 0.0, **DPR_ALONE, "pcbc_weight": 1.0})
+    found = gradients(model, method.training_step(model, without_labels(a_batch), END).total)
+    for branch in ("first", "second"):
+        assert {f"{branch}.network.decoder.heads.{scale}.weight" for scale in range(4)} <= set(found)
+
+
+def test_bias_correction_begins_with_the_coarse_scales(a_batch: Batch) -> None:
+    method, model = built("barl", {"dpr_weight": 0.0, **DPR_ALONE, "pcbc_weight": 1.0})
+    progress = Progress(step=20, total_steps=100)  # After the warm-up of 0.15, before the second scale at 0.2375.
+    found = gradients(model, method.training_step(model, without_labels(a_batch), progress).total)
+    heads = {scale for scale in range(4) if f"first.network.decoder.heads.{scale}.weight" in found}
+    assert heads == {0}
+
+
+def test_barl_learns_from_what_was_pasted_as_from_a_label(a_batch: Batch) -> None:
+    method, model = built("barl", {**DPR_ALONE, **ALWAYS_SURE})
+    pasted = torch.full_like(a_batch.label, -1)
+    pasted[:, :8, :8, :8] = 1
+    batch = replace(without_labels(a_batch), pasted=pasted)
+    expected = 0.0
+    with torch.no_grad():
+        for own, other in ((model.first, model.second), (model.second, model.first)):
+            pseudo = torch.where(pasted >= 0, pasted, other(batch.weak).argmax(dim=1))
+            expected += float(pseudo_supervision(own(batch.strong), pseudo))
+    found = float(method.training_step(model, batch, END).terms["dual_path"])
+    assert found == pytest.approx(expected, rel=1e-4)
+    without = float(method.training_step(model, replace(batch, pasted=None), END).terms["dual_path"])
+    assert without != pytest.approx(expected, rel=1e-3)
 
 
 def test_every_decoder_scale_of_barl_is_supervised(a_batch: Batch) -> None:
     method, model = built("barl")
     found = gradients(model, method.training_step(model, a_batch, START).total)
     for branch in ("first", "second"):
-        assert {f"{branch}.decoder.heads.{scale}.weight" for scale in range(4)} <= set(found)
+        assert {f"{branch}.network.decoder.heads.{scale}.weight" for scale in range(4)} <= set(found)
 
 
 def test_where_nobody_is_confident_barl_learns_from_labels_alone(a_batch: Batch) -> None:
-    method, model = built("barl", {"threshold_start": 1.0, "threshold_end": 1.0})
+    method, model = built("barl", {"threshold_start": 1.0, "threshold_end": 1.0, **DPR_ALONE})
     loss = method.training_step(model, without_labels(a_batch), END)
     assert float(loss.terms["dual_path"]) == 0
     assert gradients(model, loss.total) == {}
 
 
 def test_with_weight_zero_unlabeled_patches_move_nothing_in_barl(a_batch: Batch) -> None:
-    method, model = built("barl", {"dpr_weight": 0, **ALWAYS_SURE})
+    method, model = built("barl", {"dpr_weight": 0, **DPR_ALONE, **ALWAYS_SURE})
     assert gradients(model, method.training_step(model, without_labels(a_batch), END).total) == {}
 
 
 def test_the_second_branch_is_what_the_settings_say() -> None:
     kinds = {
-        kind: type(built("barl", {"second_branch": kind})[1].second).__name__
+        kind: type(built("barl", {"second_branch": kind})[1].second.network).__name__
         for kind in ("residual", "same", "average")
     }
     assert kinds == {"residual": "ResVNet", "same": "VNet", "average": "VNet"}
     same, average = built("barl", {"second_branch": "same"})[1], built("barl", {"second_branch": "average"})[1]
-    heads = [(m.first.decoder.heads[3].weight, m.second.decoder.heads[3].weight) for m in (same, average)]
+    heads = [
+        (m.first.network.decoder.heads[3].weight, m.second.network.decoder.heads[3].weight) for m in (same, average)
+    ]
     assert [torch.equal(*pair) for pair in heads] == [False, True]
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from barl.errors import SettingsError
 from barl.networks import RESNET18, EncoderDecoder, NetworkSettings, ResVNet, VNet
-from barl.networks.blocks import Conv3
+from barl.networks.blocks import Conv3, InstanceNorm
 
 NETWORKS = [VNet, ResVNet]
 
@@ -103,6 +103,24 @@ def test_every_parameter_learns_from_the_taps(network_class: type[EncoderDecoder
     sum(logits.square().mean() for logits in network.taps(torch.randn(2, 1, *PATCH)).logits).backward()
     still = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert still == []
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8, 10, 8), (2, 3, 4, 4, 4)], ids=["by patch", "at once"])
+def test_instance_normalization_keeps_channels_last_and_the_numbers_of_torch(shape: tuple[int, ...]) -> None:
+    ours, theirs = InstanceNorm(3), torch.nn.InstanceNorm3d(3, affine=True)
+    with torch.no_grad():
+        ours.weight.copy_(torch.tensor([1.0, 2.0, -0.5]))
+        ours.bias.copy_(torch.tensor([0.0, 1.0, 3.0]))
+    theirs.load_state_dict(ours.state_dict())
+    x = (3 * torch.randn(shape) + 5).to(memory_format=torch.channels_last_3d).requires_grad_()
+    y = x.detach().clone().requires_grad_()
+    mine, reference = ours(x), theirs(y)
+    assert mine.is_contiguous(memory_format=torch.channels_last_3d)
+    torch.testing.assert_close(mine, reference, rtol=1e-4, atol=1e-4)
+    (mine.square() * torch.arange(mine.shape[-1])).sum().backward()
+    (reference.square() * torch.arange(mine.shape[-1])).sum().backward()
+    torch.testing.assert_close(x.grad, y.grad, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(ours.weight.grad, theirs.weight.grad, rtol=1e-3, atol=1e-2)
 
 
 def test_dropout_acts_in_training_only() -> None:

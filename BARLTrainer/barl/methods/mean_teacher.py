@@ -72,7 +72,7 @@ class MeanTeacher:
     def training_step(self, model: Branches, batch: Batch, progress: Progress) -> LossTerms:
         """Learn from labels; agree with the teacher on the unlabeled patches."""
         with torch.no_grad():
-            belief = model.teacher(batch.weak).float().softmax(dim=1)
+            belief = batch.belief_on_strong(model.teacher(batch.weak).float().softmax(dim=1))
         logits = model.student(torch.cat([batch.labeled, batch.strong]))
         labeled, strong = torch.split(logits.float(), [len(batch.labeled), len(batch.strong)])
         supervised = dice_ce(labeled, batch.label)

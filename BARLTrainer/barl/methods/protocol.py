@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from barl.networks import NetworkSettings
 
@@ -32,7 +34,23 @@ class Batch:
     """(U, C, D, H, W) augmented in geometry only."""
 
     strong: Tensor
-    """(U, C, D, H, W) the weak view with its intensities changed."""
+    """(U, C, D, H, W) the weak view with its intensities changed, and with what was pasted into it."""
+
+    pasted: Tensor | None = None
+    """(U, D, H, W) int64: where the strong view shows a piece of a labeled patch, that piece's class; -1 elsewhere.
+    None where nothing is pasted."""
+
+    def belief_on_strong(self, belief: Tensor) -> Tensor:
+        """What the strong view should be: the true class in what was pasted, elsewhere the belief from the weak view.
+
+        Args:
+            belief: (U, K, D, H, W), a softmax of the weak view.
+        """
+        if self.pasted is None:
+            return belief
+        known = self.pasted >= 0
+        truth = one_hot(self.pasted.clamp(min=0), belief.shape[1]).movedim(-1, 1).to(belief.dtype)
+        return torch.where(known.unsqueeze(1), truth, belief)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,32 @@ NORMALIZATIONS: tuple[Normalization, ...] = ("instance", "batch")
 
 def norm(kind: Normalization, channels: int) -> nn.Module:
     """Normalization over a patch and channel (instance) or over the whole batch and channel (batch)."""
-    if kind == "instance":
-        return nn.InstanceNorm3d(channels, affine=True)
-    return nn.BatchNorm3d(channels)
+    return InstanceNorm(channels) if kind == "instance" else nn.BatchNorm3d(channels)
+
+
+class InstanceNorm(nn.InstanceNorm3d):
+    """Instance normalization that keeps channels-last tensors as they are on a CPU.
+
+    torch's own one copies them to the usual layout and the next convolution copies them back: a quarter of a training
+    step. Normalizing a batch of one patch is the same and needs no copies; small tensors are not worth the extra calls.
+    """
+
+    LEAST_VOXELS = 512
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, D, H, W) to the same shape, type and layout."""
+        last = torch.channels_last_3d
+        if x.device.type != "cpu" or x.is_contiguous() or not x.is_contiguous(memory_format=last):
+            return super().forward(x)
+        if x.shape[2:].numel() < self.LEAST_VOXELS:
+            return super().forward(x).contiguous(memory_format=last)
+        return torch.cat([self._one(patch) for patch in torch.split(x, 1)])
+
+    def _one(self, patch: Tensor) -> Tensor:
+        return functional.batch_norm(patch, None, None, self.weight, self.bias, training=True, eps=self.eps)
 
 
 class Conv3(nn.Conv3d):
@@ -27,7 +50,7 @@ class Conv3(nn.Conv3d):
 
     oneDNN (as of torch 2.13) leaves parts of the bfloat16 weight gradient unwritten when the input is exactly two
     slices deep: the gradient then holds whatever lay in that memory. Those inputs, which only the deepest level ever
-    has, are computed in float32 instead. ``Testing/Engine/test_networks.py`` shows the fault and its absence here.
+    has, get their padding as slices of their own. ``Testing/Engine/test_networks.py`` shows the fault and its absence.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
@@ -37,8 +60,8 @@ class Conv3(nn.Conv3d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, D, H, W) to (B, C', D / stride, H / stride, W / stride)."""
         if x.device.type == "cpu" and x.shape[2] == 2:
-            with torch.autocast("cpu", enabled=False):
-                return functional.conv3d(x.float(), self.weight.float(), None, self.stride, self.padding)
+            deeper = functional.pad(x, (0, 0, 0, 0, 1, 1))
+            return functional.conv3d(deeper, self.weight, None, self.stride, (0, 1, 1))
         return super().forward(x)
 
 
