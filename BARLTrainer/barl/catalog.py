@@ -80,4 +80,4 @@ def card(name: str) -> MethodCard:
         if candidate.name == name:
             return candidate
     allowed = ", ".join(repr(candidate.name) for candidate in CARDS)
-    raise SettingsError(f"method must be one of ({allowed}), got {name!r}. `barl methods` tells when to choose which.")
+    raise SettingsError(f"method must be one of ({allowed}), got {name!r}. Each method's card says when to choose it.")

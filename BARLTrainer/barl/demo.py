@@ -23,7 +23,7 @@ from barl.imaging.audit import audit
 from barl.imaging.segmentations import read_labels
 from barl.imaging.volumes import read_volume
 from barl.inference.results import ResultPaths
-from barl.jobs import EventReader, State, launch, read_status, request_stop
+from barl.jobs import EventReader, State, Status, launch, request_stop, wait
 from barl.phantom import Phantom, make_cohort
 from barl.training.job import create
 
@@ -117,13 +117,15 @@ def _train(cohort: Cohort, options: dict[str, object], on_progress: OnProgress) 
     """Run a job to its end; Ctrl-C stops it too."""
     folder = create(cohort.folder, dict(options))
     method = str(options["method"])
+
+    def show(status: Status) -> None:
+        stage = status.stage if status.stage != "training" else f"training {method}"
+        left = "" if status.remaining_s is None else f", {status.remaining_s:.0f} s left"
+        on_progress((status.percent or 0.0) / 100, f"{stage}{left}")
+
     launch(folder)
     try:
-        while (status := read_status(folder)).state.is_active:
-            stage = status.stage if status.stage != "training" else f"training {method}"
-            left = "" if status.remaining_s is None else f", {status.remaining_s:.0f} s left"
-            on_progress((status.percent or 0.0) / 100, f"{stage}{left}")
-            time.sleep(_POLL_SECONDS)
+        status = wait(folder, poll_seconds=_POLL_SECONDS, on_look=show)
     except KeyboardInterrupt:
         request_stop(folder)
         raise

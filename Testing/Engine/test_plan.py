@@ -235,14 +235,26 @@ def test_a_plan_comes_back_as_it_was_written(a_plan: Plan, tmp_path: Path, total
     assert read_plan(tmp_path) == plan
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"format_version": 1}', '{"format_version": "x"}'])
-def test_a_damaged_plan_is_told_with_its_path(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", ", line 1: this is not valid JSON"),
+        ("{", ", line 1: this is not valid JSON"),
+        ("[]", ": expected an object"),
+        ("{}", ": format_version must be a whole number, but it is missing"),
+        ('{"format_version": "x"}', ": format_version must be a whole number, got 'x'"),
+        ('{"format_version": 0}', ": format_version must be a whole number from 1 to 1, got 0"),
+        ('{"format_version": 1}', " is damaged .* Start a new round"),
+    ],
+)
+def test_a_damaged_plan_is_told_with_its_path(tmp_path: Path, content: str, told: str) -> None:
     (tmp_path / "plan.json").write_text(content, encoding="utf-8")
-    with pytest.raises(JobError, match=r"plan\.json is damaged"):
+    with pytest.raises(JobError, match=rf"plan\.json{told}"):
         read_plan(tmp_path)
 
 
 def test_a_plan_of_a_newer_barl_is_refused(a_plan: Plan, tmp_path: Path) -> None:
-    (tmp_path / "plan.json").write_text(json.dumps({**a_plan.to_json(), "format_version": 2}), encoding="utf-8")
-    with pytest.raises(NewerFormatError, match="newer BARL"):
+    newer = {**a_plan.to_json(), "format_version": 2, "written_by": "7.0"}
+    (tmp_path / "plan.json").write_text(json.dumps(newer), encoding="utf-8")
+    with pytest.raises(NewerFormatError, match=r"plan\.json has format 2; .* Install BARL 7\.0 or newer"):
         read_plan(tmp_path)

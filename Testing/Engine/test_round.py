@@ -96,24 +96,45 @@ def test_a_round_cannot_start_from_another_methods_or_networks_weights(
         round_of(a_cohort, from_round=1, **change)
 
 
-def test_an_annotation_too_thin_for_the_voxels_counts_as_none_and_is_told(
+def test_a_thin_scribble_is_learned_from_where_voxels_are_four_times_as_coarse(
     a_cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    annotate(a_cohort, "P1", box=(slice(10, 11), slice(12, 13), slice(10, 20)), scribble=True)
+    annotate(a_cohort, "P0", box=(slice(10, 11), slice(12, 13), slice(10, 20)), scribble=True)
     monkeypatch.setattr("barl.training.plan.choose_spacing", lambda grids: (1.0, 1.0, 1.0))
     job = round_of(a_cohort)
+    assert [message for message in warnings_of(job) if "P0" in message] == []
+    assert (job.model / "model.json").is_file()
+
+
+IN_THE_AIR = (slice(22, 23), slice(22, 23), slice(10, 20))
+"""Cut away where the margin around the box is thin."""
+
+
+def test_an_annotation_wholly_in_the_air_counts_as_none_and_is_told(
+    a_cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    annotate(a_cohort, "P1", box=IN_THE_AIR, scribble=True)
+    monkeypatch.setattr("barl.imaging.foreground._MARGIN_MM", 1.0)
+    job = round_of(a_cohort)
     (told,) = [message for message in warnings_of(job) if "P1" in message]
-    assert "no known voxel" in told
+    assert "wholly in the air" in told
     assert (job.model / "model.json").is_file()
 
 
 def test_where_only_such_annotations_are_left_the_training_says_what_is_missing(
     a_cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    annotate(a_cohort, "P0", box=(slice(10, 11), slice(12, 13), slice(10, 20)), scribble=True)
-    monkeypatch.setattr("barl.training.plan.choose_spacing", lambda grids: (1.0, 1.0, 1.0))
+    annotate(a_cohort, "P0", box=IN_THE_AIR, scribble=True)
+    monkeypatch.setattr("barl.imaging.foreground._MARGIN_MM", 1.0)
     with pytest.raises(CohortError, match="no annotated training case"):
         round_of(a_cohort)
+
+
+def test_a_cohort_that_broke_after_the_round_was_made_is_refused_in_the_round_too(a_cohort: Cohort) -> None:
+    folder = create(a_cohort.folder, {"method": "supervised", "steps": 2, "device": "cpu"})
+    a_cohort.image_path("P2").unlink()
+    with pytest.raises(CohortError, match=r"(?s)1 error\(s\) that must be mended before training:\nCase P2"):
+        run_round(folder)
 
 
 def test_out_of_memory_halves_the_patches_of_a_step_and_the_plan_remembers(

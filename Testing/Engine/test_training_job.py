@@ -37,12 +37,13 @@ def a_cohort(tmp_path: Path) -> Cohort:
         ({"device": "tpu"}, "device must be auto, cpu, cuda or cuda:N, got 'tpu'"),
         ({"device": "cuda:99"}, "device cuda:99 is not there: this computer has "),
         ({"method": "unet"}, "method must be one of .*got 'unet'"),
-        ({"settings": {"temperature": 1}}, "method barl has no setting 'temperature'"),
+        ({"settings": {"patience": 1}}, r"method barl has no setting 'patience'\. Its settings: second_branch"),
         ({"settings": {"training.epochs": 1}}, r"training has no setting 'epochs'\. Its settings: learning_rate"),
         ({"settings": {"network.layers": 1}}, "network has no setting 'layers'"),
         ({"settings": {"views.zoom": 1}}, "views has no setting 'zoom'"),
         ({"settings": {"optimizer.lr": 1}}, r"before the dot stands one of .*got 'optimizer'"),
         ({"settings": {"training.learning_rate": "fast"}}, "learning_rate must be a number, got 'fast'"),
+        ({"settings": {".momentum": 1}}, r"before the dot stands one of .*got ''"),
         ({"settings": {"training.labeled_patches": "2.5"}}, "labeled_patches must be a whole number, got '2.5'"),
         ({"settings": {"views.mirror_left_right": "maybe"}}, "mirror_left_right must be true or false, got 'maybe'"),
         ({"settings": {"dpr_weight": -1}}, "dpr_weight must be 0 or more, got -1"),
@@ -53,6 +54,33 @@ def test_a_senseless_wish_is_refused_and_no_round_is_made(a_cohort: Cohort, opti
         create(a_cohort.folder, options)
     assert refusal.value.exit_code == 2
     assert a_cohort.rounds() == []
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("learning_rate", "training.learning_rate"),
+        ("gamma", "views.gamma"),
+        ("base_filters", "network.base_filters"),
+        ("views.learning_rate", "training.learning_rate"),
+        ("optimizer.learning_rate", "training.learning_rate"),
+        ("training.learning-rate", "training.learning_rate"),
+        ("base_filter", "network.base_filters"),
+        ("agrement_weight", "agreement_weight"),
+        ("network.agreement_weight", "agreement_weight"),
+        ("training.momentun", "training.momentum or momentum"),
+    ],
+)
+def test_a_setting_of_another_group_or_spelling_is_asked_for(key: str, meant: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        TrainingJob(method="mean_teacher", settings={key: 1}).check_settings()
+    assert f" Did you mean {meant}?" in str(refusal.value)
+
+
+def test_nothing_is_asked_for_where_no_setting_is_alike() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        TrainingJob(settings={"patience": 1}).check_settings()
+    assert "Did you mean" not in str(refusal.value)
 
 
 def test_a_round_holds_the_wish_and_waits(a_cohort: Cohort) -> None:

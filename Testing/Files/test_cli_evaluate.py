@@ -94,6 +94,28 @@ def test_grids_that_differ_are_told_and_the_other_cases_scored(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
+    ("image", "came"),
+    [
+        (box() - 1000.0, "2 different values from -1000 to -999"),
+        (np.where(box() > 0, 3071, 0).astype(np.int16), "2 different values from 0 to 3071"),
+        (box() + 0.5, "values that are not whole numbers"),
+    ],
+    ids=["air", "bone", "fractions"],
+)
+def test_a_scan_in_the_place_of_a_label_map_is_told_as_one(tmp_path: Path, image: np.ndarray, came: str) -> None:
+    scan, labels = write_image(tmp_path / "scan.nii.gz", image), write_image(tmp_path / "P01.nii.gz", box())
+
+    for answer in (barl("evaluate", labels, scan, "--json"), barl("evaluate", scan, labels, "--json")):
+        assert answer.code == 2
+        assert answer.json["error"]["type"] == "LabelError"
+        assert answer.json["error"]["message"] == (
+            f"{scan} holds {came}, so it is no label map: allowed are whole numbers from 0 to 254, and 255 for not "
+            "annotated. It is probably an image, or labels smoothed by resampling. Give the label map itself, its "
+            "structures numbered from 1 to 254."
+        )
+
+
+@pytest.mark.parametrize(
     ("predictions", "references", "part"),
     [
         ("nowhere", "references", "does not exist"),

@@ -11,7 +11,17 @@ import pytest
 from cli_study import Answer, barl, make_cohort, snapshot
 
 from barl.cli import watch
-from barl.jobs import EventWriter, JobFolder, JobSpec, State, Status, stop_requested, write_spec, write_status
+from barl.jobs import (
+    EventWriter,
+    JobFolder,
+    JobSpec,
+    State,
+    Status,
+    control,
+    stop_requested,
+    write_spec,
+    write_status,
+)
 
 
 @pytest.fixture
@@ -227,7 +237,7 @@ def _press_control_c(monkeypatch: pytest.MonkeyPatch, job: JobFolder, *, times: 
         write_status(job, Status(state=State.STOPPED, step=3, total_steps=9))
 
     monkeypatch.setattr(watch, "launch", lambda folder: write_status(folder, _running()))
-    monkeypatch.setattr(watch, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+    monkeypatch.setattr(control, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
 
 
 def test_the_first_control_c_asks_to_stop_and_waits(a_job: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:

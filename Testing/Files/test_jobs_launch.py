@@ -26,6 +26,7 @@ from barl.jobs import (
     request_stop,
     stop_and_wait,
     stop_requested,
+    wait,
     write_spec,
     write_status,
 )
@@ -90,6 +91,29 @@ def test_a_launched_job_runs_apart_and_stops_when_asked(a_job: JobFolder, starte
     assert stop_and_wait(a_job) is State.STOPPED
     assert process_started(pid) is None
     assert a_job.log.read_text("utf-8") == "Zähne 1\n"
+
+
+def test_waiting_ends_with_the_job_and_shows_every_look(a_job: JobFolder) -> None:
+    moves = [Status(state=State.RUNNING, step=step).by_this_process() for step in (1, 2)]
+    moves.append(Status(state=State.FINISHED, step=3))
+    seen: list[Status] = []
+
+    def look(status: Status) -> None:
+        seen.append(status)
+        if moves:
+            write_status(a_job, moves.pop(0))
+
+    ended = wait(a_job, poll_seconds=0.0, on_look=look)
+
+    assert [status.state for status in seen] == [State.QUEUED, State.RUNNING, State.RUNNING, State.FINISHED]
+    assert ended == seen[-1]
+    assert ended.step == 3
+
+
+def test_waiting_ends_when_the_jobs_process_has_died(a_job: JobFolder, started: Callable[[str], int]) -> None:
+    started("raise SystemExit('no torch')")
+
+    assert wait(a_job, poll_seconds=0.02).state is State.INTERRUPTED
 
 
 def test_the_command_is_the_engines_own(a_job: JobFolder) -> None:

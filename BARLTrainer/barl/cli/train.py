@@ -11,6 +11,7 @@ import typer
 from barl.catalog import card
 from barl.cli.cohort import CohortFolder
 from barl.cli.output import JsonFlag, Output
+from barl.cli.progress import reporting
 from barl.cli.watch import conclude, launch_and_watch
 from barl.cohort import Cohort, Role
 from barl.errors import CohortError, SettingsError
@@ -62,9 +63,13 @@ def train(
         "predict": not no_predict,
     }
     _refuse_nothing_annotated(Cohort.open(cohort))  # before torch, which takes seconds, and before there is a round
-    from barl.training.job import create
+    from barl.training.job import check, create
+    from barl.training.preparation import refuse_before_round
 
     out = Output(as_json)
+    opened, _ = check(cohort, options)
+    with reporting(out) as report:
+        refuse_before_round(opened, lambda done, total: report(done / total, f"checking case {done} of {total}"))
     job = JobFolder(create(cohort, options))
     conclude(job, launch_and_watch(job, out, detach=detach), out)
 

@@ -17,7 +17,7 @@ from barl import errors
 from barl.cli.output import Output
 from barl.cli.progress import clock
 from barl.errors import BarlError, JobFailedError
-from barl.jobs import EventReader, JobFolder, State, Status, launch, read_status, request_stop
+from barl.jobs import EventReader, JobFolder, State, Status, launch, request_stop, wait
 
 _WENT_WRONG = (State.FAILED, State.INTERRUPTED)
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -58,14 +58,14 @@ def _watch(job: JobFolder, out: Output, reader: EventReader, *, may_stop: bool) 
     asked = not may_stop
     metrics: dict[str, float] = {}
     with _view(out) as view:
+
+        def show(status: Status) -> None:
+            _tell(reader.read_new(), metrics, out)
+            view.show(status, metrics)
+
         while True:
             try:
-                status = read_status(job)
-                _tell(reader.read_new(), metrics, out)
-                view.show(status, metrics)
-                if not status.state.is_active:
-                    return status
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
+                return wait(job, poll_seconds=_SECONDS_BETWEEN_LOOKS, on_look=show)
             except KeyboardInterrupt:
                 if asked:
                     return None

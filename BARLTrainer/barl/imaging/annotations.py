@@ -194,7 +194,7 @@ def _onto_image(labels: LabelMap, image: Geometry, *, outside: int, resample: bo
         return _resampled(labels, image, outside, what)
     raise LabelError(
         f"{what} does not lie on the image's grid: {labels.geometry.difference_from(image)}. "
-        "Resample it onto the image (option resample) or leave the case out."
+        "Let it be resampled onto the image, or leave the case out."
     )
 
 

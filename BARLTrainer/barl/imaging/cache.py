@@ -28,7 +28,7 @@ from barl.imaging.preprocess import Recipe, Restore, prepare_image, prepare_labe
 from barl.imaging.volumes import read_volume
 
 # To be raised whenever prepared arrays change for the same recipe.
-_PREPARATION = 1
+_PREPARATION = 2
 
 # Case ids do not begin with a dot.
 _FINGERPRINTS = ".fingerprints"

@@ -183,6 +183,7 @@ def prepare_labels(array: Labels, geometry: Geometry, restore: Restore, table: L
 
     Returns:
         (D, H, W) of the prepared shape: 0 for background, position in the table plus one for a label, 255 unknown.
+        A voxel is known as soon as a known one falls into it.
 
     Raises:
         LabelError: another grid than the image's, or a value outside the table.

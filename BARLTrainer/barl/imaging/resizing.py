@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from barl.cohort.labels import UNKNOWN
+
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]
@@ -36,18 +38,32 @@ def resize(array: Array, shape: Shape) -> Floats:
 def resize_labels(array: Labels, shape: Shape) -> Labels:
     """Resize labels (D, H, W) to ``shape``: each voxel takes the label with the largest share of its surroundings.
 
-    Every value counts as a label of its own, 255 included. Values are never mixed, and an empty array stays empty.
+    Where anything around is not annotated (255), only the old voxels within the new one count, and any that is known
+    outvotes 255: a thin stroke stays. Values are never mixed, and an empty array stays empty.
     """
     if array.shape == shape:
         return np.ascontiguousarray(array)
-    result: Labels = np.zeros(shape, np.uint8)
-    best: Floats = np.zeros(shape, np.float32)
-    rest: Floats = np.ones(shape, np.float32)
-    axes = [_Axis.between(old, new) for old, new in zip(array.shape, shape, strict=True)]
-    for value in sorted(set().union(*(np.unique(plane).tolist() for plane in array)) - {0}):
+    around = [_Axis.between(old, new) for old, new in zip(array.shape, shape, strict=True)]
+    result = _largest_share(array, around, np.ones(shape, np.float32))
+    unknown = array == UNKNOWN
+    if not unknown.any():
+        return result
+    within = [_Axis.within(old, new) for old, new in zip(array.shape, shape, strict=True)]
+    known = _apply(~unknown, within)
+    votes = _largest_share(array, within, known)
+    votes[known == 0] = UNKNOWN
+    return np.where(_apply(unknown, around) > 0, votes, result)
+
+
+def _largest_share(array: Labels, axes: list[_Axis], whole: Floats) -> Labels:
+    """The known label with the largest share; what the others leave of the whole is background's, a tie the label's."""
+    result: Labels = np.zeros(whole.shape, np.uint8)
+    best: Floats = np.zeros(whole.shape, np.float32)
+    rest = whole.copy()
+    for value in sorted(set().union(*(np.unique(plane).tolist() for plane in array)) - {0, UNKNOWN}):
         # Only the surroundings of a label are computed, which for most labels are a small part of the volume.
         box = _box_of(array, value)
-        parts, reached = zip(*(axis.within(cut) for axis, cut in zip(axes, box, strict=True)), strict=True)
+        parts, reached = zip(*(axis.of(cut) for axis, cut in zip(axes, box, strict=True)), strict=True)
         share = _apply(array[box] == value, list(parts))
         rest[reached] -= share
         result[reached][share > best[reached]] = value
@@ -64,7 +80,7 @@ class _Axis:
     """(taps, new) old voxels."""
 
     weights: Floats
-    """(taps, new) their weights, which sum to 1 for each new voxel of a whole axis."""
+    """(taps, new) their weights: shares that sum to 1 for each new voxel of a whole axis, or 1 for each that counts."""
 
     unchanged: bool = False
 
@@ -80,7 +96,17 @@ class _Axis:
         weights /= weights.sum(axis=0)
         return cls(indices=indices.clip(0, old - 1), weights=weights.astype(np.float32), unchanged=old == new)
 
-    def within(self, cut: slice) -> tuple[_Axis, slice]:
+    @classmethod
+    def within(cls, old: int, new: int) -> _Axis:
+        """The old voxels with their center in the new one; where that is finer and has none, the one it lies in."""
+        nearest = (2 * np.arange(new) + 1) * old // (2 * new)
+        edges = -((new - 2 * old * np.arange(new + 1)) // (2 * new))  # In whole numbers, or a center may be lost.
+        starts, ends = np.minimum(edges[:-1], nearest), np.maximum(edges[1:], nearest + 1)
+        indices = starts + np.arange((ends - starts).max())[:, None]
+        weights = (indices < ends).astype(np.float32)
+        return cls(indices=indices.clip(0, old - 1), weights=weights, unchanged=old == new)
+
+    def of(self, cut: slice) -> tuple[_Axis, slice]:
         """Leave out old voxels outside a cut; returns the new voxels that still see any, and where these lie."""
         inside = (self.indices >= cut.start) & (self.indices < cut.stop)
         weights = np.where(inside, self.weights, np.float32(0))

@@ -57,12 +57,15 @@ def read_label_names(path: Path) -> list[tuple[int, str, tuple[int, int, int]]]:
     """Propose (value, name, color) for a label table from a first file; Background, 0 and 255 are left out.
 
     Raises:
-        LabelError: the file cannot be read, or its values are not whole numbers.
+        LabelError: the file cannot be read, or its values are not whole numbers from 0 to 255.
     """
     path = Path(path)
     if not is_segmentation(path):
-        values = [value for value in _count(_read_integers(path)[0]) if value not in (BACKGROUND, UNKNOWN)]
-        return [(value, f"Label {value}", default_color(index)) for index, value in enumerate(sorted(values))]
+        found = sorted(_count(_read_integers(path)[0]))
+        if found[0] < BACKGROUND or found[-1] > UNKNOWN:
+            raise _no_label_map(path, f"{len(found)} different values from {found[0]} to {found[-1]}")
+        values = [value for value in found if value not in (BACKGROUND, UNKNOWN)]
+        return [(value, f"Label {value}", default_color(index)) for index, value in enumerate(values)]
     segments = [segment for segment in read_segments(path) if not _is_background(segment)]
     own_values = len({segment.value for segment in segments}) == len(segments)
     return [
@@ -187,12 +190,17 @@ def _read_integers(path: Path) -> tuple[Array, Geometry]:
     if array.dtype.kind == "f":
         for plane in array:
             if not np.array_equal(plane, np.rint(plane)) or np.abs(plane).max() > np.iinfo(np.int32).max:
-                raise LabelError(
-                    f"{path} holds values that are not whole numbers, so it is no label map (an image, or labels that "
-                    "were smoothed by resampling). Give the label map itself."
-                )
+                raise _no_label_map(path, "values that are not whole numbers")
         array = array.astype(np.int32)
     return array, geometry
+
+
+def _no_label_map(path: Path, holds: str) -> LabelError:
+    return LabelError(
+        f"{path} holds {holds}, so it is no label map: allowed are whole numbers from 0 to 254, and 255 for not "
+        "annotated. It is probably an image, or labels smoothed by resampling. Give the label map itself, its "
+        "structures numbered from 1 to 254."
+    )
 
 
 def _refuse_values(path: Path, counts: Counter[int], table: LabelTable, extra: set[int]) -> None:
@@ -200,10 +208,7 @@ def _refuse_values(path: Path, counts: Counter[int], table: LabelTable, extra: s
     strange = sorted(value for value in counts if value not in allowed)
     if strange:
         if len(strange) > _MOST_LABELS:
-            raise LabelError(
-                f"{path} holds {len(counts)} different values, so it is probably an image and no label map. "
-                "Give the label map itself."
-            )
+            raise _no_label_map(path, f"{len(counts)} different values from {min(counts)} to {max(counts)}")
         known = _list([f"{label.value} {label.name}" for label in table.labels])
         found = _list([f"{value} ({counts[value]} voxels)" for value in strange])
         raise LabelError(

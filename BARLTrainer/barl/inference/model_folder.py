@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import pickle
 import struct
 from dataclasses import asdict, dataclass, field
@@ -16,11 +15,12 @@ from torch import Tensor
 
 from barl.atomic import replacing, write_json
 from barl.cohort import LabelTable
-from barl.errors import InputError, NewerFormatError
+from barl.errors import InputError
 from barl.imaging.preprocess import Recipe
 from barl.inference.sliding_window import Size
 from barl.methods.factory import settings_from
 from barl.networks import NetworkSettings
+from barl.records import format_stamp, read_fields
 
 FORMAT_VERSION = 1
 _CARD = "model.json"
@@ -62,8 +62,7 @@ class ModelCard:
 
     def to_json(self) -> dict[str, Any]:
         """Write as plain values."""
-        return {
-            "format_version": FORMAT_VERSION,
+        return format_stamp(FORMAT_VERSION) | {
             "method": self.method,
             "settings": self.settings,
             "network": asdict(self.network),
@@ -118,14 +117,10 @@ def read_card(folder: Path) -> ModelCard:
     path = folder / _CARD
     if not path.is_file():
         raise InputError(f"{folder} holds no model: {_CARD} is missing. Give the model folder of a finished round.")
+    fields = read_fields(path, InputError)
+    fields.require_format(FORMAT_VERSION)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        if int(value["format_version"]) > FORMAT_VERSION:
-            raise NewerFormatError(
-                f"{path} was written by a newer BARL (format {value['format_version']}, this one reads up to "
-                f"{FORMAT_VERSION}). Update BARL to use this model."
-            )
-        return ModelCard.from_json(value)
+        return ModelCard.from_json(fields.values)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is damaged ({error}). Copy the model folder again, or train anew.") from error
 

@@ -1,6 +1,6 @@
-"""The job folder: spec, events, status; launching and stopping. Standard library only."""
+"""The job folder: spec, events, status; launching, waiting and stopping. Standard library only."""
 
-from barl.jobs.control import clear_stop, find_jobs, request_stop, stop_and_wait, stop_requested
+from barl.jobs.control import clear_stop, find_jobs, request_stop, stop_and_wait, stop_requested, wait
 from barl.jobs.events import EventReader, EventWriter
 from barl.jobs.launch import launch
 from barl.jobs.layout import JobFolder
@@ -23,6 +23,7 @@ __all__ = [
     "request_stop",
     "stop_and_wait",
     "stop_requested",
+    "wait",
     "write_spec",
     "write_status",
 ]

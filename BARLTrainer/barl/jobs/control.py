@@ -1,21 +1,46 @@
-"""Asking a job to stop, making it stop, and finding jobs."""
+"""Waiting for a job, asking it to stop, making it stop, and finding jobs."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from barl.atomic import storage_errors, write_text
 from barl.jobs.layout import AnyFolder, JobFolder
 from barl.jobs.processes import Process, family, kill, terminate, wait_until_dead
 from barl.jobs.spec import require_job
-from barl.jobs.status import State, read_launched, read_status, worker
+from barl.jobs.status import State, Status, read_launched, read_status, worker
 
 _TERMINATE_GRACE_S = 2.0
 _KILL_GRACE_S = 5.0
 _SEARCH_DEPTH = 4
 _NO_JOBS_INSIDE = {"images", "annotations", "cache", "checkpoints", "model", "predictions"}
+
+
+def wait(
+    folder: AnyFolder, *, poll_seconds: float = 1.0, on_look: Callable[[Status], None] = lambda status: None
+) -> Status:
+    """Look at a job again and again until it has ended, also by a crash; only its files are read.
+
+    Args:
+        folder: the job folder.
+        poll_seconds: from one look to the next.
+        on_look: called with what each look found, the last one too.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        JobError: there is no such job, or its status is damaged.
+    """
+    while True:
+        status = read_status(folder)
+        on_look(status)
+        if not status.state.is_active:
+            return status
+        time.sleep(poll_seconds)
 
 
 def request_stop(folder: AnyFolder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from barl.cohort import Cohort
 from barl.errors import CohortError, JobError, SettingsError, StorageError
 from barl.inference.devices import PRECISIONS, choose_device
 from barl.jobs import JobFolder, JobSpec, State, Status, read_spec, write_spec, write_status
-from barl.methods.factory import make_method, settings_from
+from barl.methods.factory import make_method, method_class, settings_from
 from barl.networks import NetworkSettings
 from barl.training.presets import PRESETS
 from barl.training.settings import TrainingSettings
@@ -21,7 +22,7 @@ from barl.training.views import ViewSettings
 
 KIND = "train"
 LEAST_MINUTES = 0.1
-_SECTIONS = ("network", "training", "views")
+_SECTIONS: dict[str, type] = {"network": NetworkSettings, "training": TrainingSettings, "views": ViewSettings}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,23 +103,63 @@ class TrainingJob:
         """Refuse unknown or senseless settings before a job exists.
 
         Raises:
-            SettingsError: names the setting, what is allowed and what came.
+            SettingsError: names the setting, what is allowed, what came, and what was probably meant.
         """
         for key in self.settings:
-            section, dot, _ = key.partition(".")
-            if dot and section not in _SECTIONS:
-                raise SettingsError(f"setting {key!r}: before the dot stands one of {_SECTIONS}, got {section!r}")
+            self._refuse_unknown(key)
         self.training()
         self.views()
         make_method(self.method, self.method_settings(), self.network())
+
+    def _refuse_unknown(self, key: str) -> None:
+        section, dot, name = key.rpartition(".")
+        groups = {"": method_class(self.method).settings_class, **_SECTIONS}
+        known = {group: [f.name for f in dataclasses.fields(groups[group])] for group in groups}
+        meant = _meant(section, name, known)
+        if dot and section not in _SECTIONS:
+            raise SettingsError(
+                f"setting {key!r}: before the dot stands one of {tuple(_SECTIONS)}, got {section!r}.{meant}"
+            )
+        if name not in known[section]:
+            owner = section or f"method {self.method}"
+            raise SettingsError(f"{owner} has no setting {name!r}.{meant} Its settings: {', '.join(known[section])}.")
 
     def _section(self, name: str) -> dict[str, Any]:
         prefix = name + "."
         return {key[len(prefix) :]: value for key, value in self.settings.items() if key.startswith(prefix)}
 
 
+def _meant(section: str, name: str, known: dict[str, list[str]]) -> str:
+    """A question for settings of this name, or of one spelled nearly so, in whichever group; its own comes first."""
+    groups = {section: known.get(section, []), **known}
+    close = difflib.get_close_matches(name, [other for names in groups.values() for other in names], n=1, cutoff=0.75)
+    keys = [f"{group}.{other}".lstrip(".") for group, names in groups.items() for other in names if [other] == close]
+    return f" Did you mean {' or '.join(keys)}?" if keys else ""
+
+
+def check(cohort_folder: Path, options: dict[str, Any]) -> tuple[Cohort, TrainingJob]:
+    """Refuse what :func:`create` would, and make nothing.
+
+    Args:
+        cohort_folder: the cohort.
+        options: fields of :class:`TrainingJob`; those that are None keep their default.
+
+    Raises:
+        SettingsError: an option is not allowed.
+        CohortError: there is no cohort, or the round to start from is not there.
+    """
+    job = from_payload({key: value for key, value in options.items() if value is not None})
+    card(job.method)
+    job.check_settings()
+    choose_device(job.device)
+    cohort = Cohort.open(cohort_folder)
+    if job.from_round is not None:
+        model_of_round(cohort, job.from_round)
+    return cohort, job
+
+
 def create(cohort_folder: Path, options: dict[str, Any]) -> Path:
-    """Make the next round of a cohort with a job for it; nothing is started.
+    """Make the next round of a cohort with a job for it; nothing is started, and the images are not looked at.
 
     Args:
         cohort_folder: the cohort.
@@ -129,16 +170,10 @@ def create(cohort_folder: Path, options: dict[str, Any]) -> Path:
 
     Raises:
         SettingsError: an option is not allowed.
-        CohortError: the round to start from is not there.
+        CohortError: there is no cohort, or the round to start from is not there.
         StorageError: the cohort cannot be written, or the disk is full; there is no new round.
     """
-    job = from_payload({key: value for key, value in options.items() if value is not None})
-    card(job.method)
-    job.check_settings()
-    choose_device(job.device)
-    cohort = Cohort.open(cohort_folder)
-    if job.from_round is not None:
-        model_of_round(cohort, job.from_round)
+    cohort, job = check(cohort_folder, options)
     payload = {key: value for key, value in dataclasses.asdict(job).items() if value is not None}
     folder = cohort.new_round()
     try:

@@ -5,7 +5,6 @@ The plan is written into the round; a resumed training reads it instead of plann
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Sequence
@@ -19,11 +18,12 @@ import torch
 
 from barl.atomic import write_json
 from barl.cohort import Cohort
-from barl.errors import JobError, NewerFormatError, OutOfMemoryError
+from barl.errors import JobError, OutOfMemoryError
 from barl.imaging.geometry import Geometry
 from barl.imaging.preprocess import Recipe, choose_spacing
 from barl.inference.devices import Precision
 from barl.networks import STRIDE
+from barl.records import format_stamp, read_fields
 from barl.training.job import TrainingJob
 from barl.training.presets import PRESETS
 
@@ -66,8 +66,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Write as plain values."""
-        return {
-            "format_version": FORMAT_VERSION,
+        return format_stamp(FORMAT_VERSION) | {
             "recipe": self.recipe.to_json(),
             "spacing_mm": list(self.spacing_mm),
             "patch_size_voxels": list(self.patch_size_voxels),
@@ -223,11 +222,10 @@ def read_plan(folder: Path) -> Plan | None:
     path = folder / "plan.json"
     if not path.is_file():
         return None
+    fields = read_fields(path, JobError)
+    fields.require_format(FORMAT_VERSION)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        if int(value["format_version"]) > FORMAT_VERSION:
-            raise NewerFormatError(f"{path} was written by a newer BARL. Update BARL to go on with this round.")
-        return Plan.from_json(value)
+        return Plan.from_json(fields.values)
     except (ValueError, KeyError, TypeError) as error:
         raise JobError(f"{path} is damaged ({error}). Start a new round instead.") from error
 

@@ -5,6 +5,7 @@ Shapes: C channels, D H W voxels.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from barl.training.reporter import Reporter
 from barl.training.resident import ResidentCase, choose_store, labeled_case, total_bytes, unlabeled_case
 from barl.training.validation import ValidationCase
 
+_TOLD_ERRORS = 10
+
 
 @dataclass(frozen=True, kw_only=True)
 class RoundData:
@@ -29,24 +32,41 @@ class RoundData:
     validation: list[ValidationCase]
 
 
-def refuse_errors(cohort: Cohort, reporter: Reporter) -> None:
-    """No training starts on an error; warnings are told.
+def refuse_before_round(cohort: Cohort, progress: Callable[[int, int], None]) -> None:
+    """Look for errors before there is a round, so that they leave no failed one behind; the round tells the warnings.
+
+    Args:
+        progress: called with (cases done, cases in all) after each case.
 
     Raises:
-        CohortError: with all errors in words.
+        CohortError: with the errors in words.
+    """
+    _refuse(audit(cohort, known_good=_known_good(cohort), progress=progress), cohort)
+
+
+def refuse_errors(cohort: Cohort, reporter: Reporter) -> None:
+    """No training starts on an error, also when the cohort has changed since the round was made; warnings are told.
+
+    Raises:
+        CohortError: with the errors in words.
     """
     findings = audit(
         cohort,
         known_good=_known_good(cohort),
         progress=lambda done, total: reporter.stage("checking", done / max(1, total)),
     )
-    errors = [f for f in findings if f.severity == "error"]
     for finding in findings:
         if finding.severity != "error":
             reporter.warning(_told(finding, cohort), case=finding.case_id)
+    _refuse(findings, cohort)
+
+
+def _refuse(findings: Sequence[Finding], cohort: Cohort) -> None:
+    errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
-        told = "\n".join(_told(finding, cohort) for finding in errors[:10])
-        more = f"\nand {len(errors) - 10} more: see barl cohort audit." if len(errors) > 10 else ""
+        told = "\n".join(_told(finding, cohort) for finding in errors[:_TOLD_ERRORS])
+        left = len(errors) - _TOLD_ERRORS
+        more = f"\nand {left} more, which an audit of the cohort lists." if left > 0 else ""
         raise CohortError(f"The cohort has {len(errors)} error(s) that must be mended before training:\n{told}{more}")
 
 
@@ -86,8 +106,8 @@ def prepare(cohort: Cohort, plan: Plan, networks: int, device: torch.device, rep
         label = cache.labels(version) if version is not None else None
         if label is not None and (label == UNKNOWN).all():
             reporter.warning(
-                f"Case {case.id}: its annotation holds no known voxel at this training's voxel size, so it counts as "
-                "not annotated. Draw more than single thin lines or slices.",
+                f"Case {case.id}: its annotation lies wholly in the air around the body, which is cut away, so the "
+                "case counts as not annotated. Draw inside the body too.",
                 case=case.id,
             )
             label = None
@@ -104,8 +124,7 @@ def prepare(cohort: Cohort, plan: Plan, networks: int, device: torch.device, rep
             data.unlabeled.append(unlabeled_case(case.id, image, store))
     if not data.labeled:
         raise CohortError(
-            f"Cohort {cohort.name} has no annotated training case. Annotate at least one: "
-            "in Slicer, or with barl cohort annotate."
+            f"Cohort {cohort.name} has no annotated training case. Annotate at least one, or import a label file."
         )
     gib = total_bytes([*data.labeled, *data.unlabeled]) / 2**30
     reporter.log(
