@@ -17,6 +17,7 @@ from barl.losses.bias_correction import (
     divergence,
     mean_entropy,
     rectified_distance,
+    sharpened,
     shrink_belief,
     stray_voxels,
 )
@@ -86,9 +87,9 @@ def test_correction_by_hand() -> None:
     p = row([0.2, 0.8], [0.4, 0.6], [0.5, 0.5], [0.9, 0.1])
     belief = row([0.95, 0.05], [0.6, 0.4], [0.99, 0.01], [0.0, 1.0])
     stray = torch.tensor([True, True, True, False]).view(1, 1, 1, 4)
-    towards_label = (-math.log(0.2) - math.log(0.5)) / 2
+    towards_label = (-math.log(0.2) - math.log(0.5)) / 4
     doubt = -math.log(2) - 0.5 * (math.log(0.4) + math.log(0.6))
-    assert float(correction(p.log(), stray, belief, 0.9, 0.1)) == pytest.approx(towards_label + 0.1 * doubt)
+    assert float(correction(p.log(), stray, belief, 0.9, 0.1)) == pytest.approx(towards_label + 0.1 * doubt / 4)
 
 
 def test_where_nothing_strays_nothing_is_corrected() -> None:
@@ -115,6 +116,13 @@ def test_scales_that_are_sure_count_more() -> None:
     expected = weights[0] * sure.softmax(dim=1) + weights[1] * unsure.softmax(dim=1)
     torch.testing.assert_close(belief_over_scales([sure, unsure]), expected.float(), rtol=1e-4, atol=1e-5)
     assert weights[0] > 0.6
+
+
+def test_sharpening_by_hand() -> None:
+    torch.testing.assert_close(sharpened(row([0.8, 0.2]), 0.5), row([16 / 17, 1 / 17]))
+    torch.testing.assert_close(sharpened(row([0.5, 0.5], [1.0, 0.0]), 0.1), row([0.5, 0.5], [1.0, 0.0]))
+    belief = some_belief()
+    assert sharpened(belief, 1.0) is belief
 
 
 def test_a_belief_on_a_coarser_grid_is_the_mean_of_its_voxels() -> None:

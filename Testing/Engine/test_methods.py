@@ -218,6 +218,8 @@ def test_the_default_settings_are_plain_values_that_make_the_same_method(name: s
         ("barl", "least_overlap", 1.5),
         ("barl", "most_instances", 0),
         ("barl", "temperature", 0.0),
+        ("barl", "belief_temperature", 0.0),
+        ("barl", "belief_scales", 5),
         ("barl", "background_voxels", -1),
         ("barl", "ramp_share", -0.1),
         ("barl", "threshold_start", 1.5),

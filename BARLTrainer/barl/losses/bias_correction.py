@@ -41,6 +41,18 @@ def mean_entropy(probability: Tensor) -> Tensor:
     return -(probability * probability.clamp(min=_TINY).log()).sum(dim=1).mean()
 
 
+def sharpened(belief: Tensor, temperature: float) -> Tensor:
+    """q_c^(1 / T) / sum_k q_k^(1 / T): what is likely becomes more likely.
+
+    Args:
+        belief: (B, K, D, H, W), sums to 1 over the classes.
+        temperature: T, above 0; 1 changes nothing.
+    """
+    if temperature == 1:
+        return belief
+    return (belief.clamp(min=_TINY).log() / temperature).softmax(dim=1)
+
+
 def shrink_belief(belief: Tensor, size: Sequence[int]) -> Tensor:
     """The mean belief in each voxel of a coarser grid, (B, K, D, H, W) to (B, K, *size)."""
     if tuple(belief.shape[2:]) == tuple(size):
@@ -88,10 +100,11 @@ def stray_voxels(log_probability: Tensor, coarser: Tensor, belief: Tensor) -> Te
 
 
 def correction(log_probability: Tensor, stray: Tensor, belief: Tensor, threshold: float, doubt_weight: float) -> Tensor:
-    """Mean CE to the other branch's label where it is sure, plus doubt_weight times mean KL(U || p) where it is not.
+    """CE to the other branch's label where it is sure, plus doubt_weight times KL(U || p) where it is not.
 
-    Both means run over the stray voxels of their kind only (after SDCL: towards the right class where it is known,
-    towards no class where it is not); 0 with a gradient of 0 where there is none.
+    Both are sums over the stray voxels of their kind (after SDCL: towards the right class where it is known, towards
+    no class where it is not), divided by the number of all voxels. A mean over the stray voxels alone, SDCL's form,
+    gives each of a few voxels the pull of thousands, and spoiled the training (docs/lab-notes.md).
 
     Args:
         log_probability: ln p of one scale, (B, K, D, H, W).
@@ -105,11 +118,7 @@ def correction(log_probability: Tensor, stray: Tensor, belief: Tensor, threshold
     unsure = stray.float() - sure
     wrong = -log_probability.gather(1, label.unsqueeze(1))[:, 0]
     doubt = -log_probability.mean(dim=1) - math.log(log_probability.shape[1])
-    return _mean_where(wrong, sure) + doubt_weight * _mean_where(doubt, unsure)
-
-
-def _mean_where(values: Tensor, mask: Tensor) -> Tensor:
-    return (values * mask).sum() / mask.sum().clamp(min=1)
+    return (wrong * sure).mean() + doubt_weight * (doubt * unsure).mean()
 
 
 def _resized(logits: Tensor, size: Sequence[int]) -> Tensor:

@@ -26,6 +26,7 @@ from barl.losses.bias_correction import (
     belief_over_scales,
     correction,
     rectified_distance,
+    sharpened,
     shrink_belief,
     stray_voxels,
 )
@@ -63,6 +64,17 @@ class Settings:
 
     pcbc_weight: float = 0.5
     """Weight of Progressively Cognitive Bias Correction, a mean over the decoder scales, once its ramps are over."""
+
+    belief_scales: int = 1
+    """Decoder scales of the other branch that make up its belief in PCBC: 1, the finest alone, to 4. Coarse ones blur
+    what the fine scales learn."""
+
+    belief_temperature: float = 0.5
+    """Sharpens the belief in PCBC, q^(1 / T) brought to sum 1; 1 leaves it. Two branches that agree with each other's
+    doubts would end in doubt."""
+
+    correction_weight: float = 1.0
+    """Weight of the correction of stray voxels beside the rectified distance (PCBC)."""
 
     doubt_weight: float = 0.1
     """Share of the correction that pulls stray voxels to no class at all where the other branch is not sure either
@@ -121,9 +133,18 @@ class Settings:
     def __post_init__(self) -> None:
         if self.second_branch not in SECOND_BRANCHES:
             raise SettingsError(f"second_branch must be one of {SECOND_BRANCHES}, got {self.second_branch!r}")
-        if not 1 <= self.supervised_scales <= 4:
-            raise SettingsError(f"supervised_scales must be from 1 to 4, got {self.supervised_scales}")
-        for name in ("dpr_weight", "cross_weight", "pcbc_weight", "doubt_weight", "region_weight", "instance_weight"):
+        for name in ("supervised_scales", "belief_scales"):
+            if not 1 <= getattr(self, name) <= 4:
+                raise SettingsError(f"{name} must be from 1 to 4, got {getattr(self, name)}")
+        for name in (
+            "dpr_weight",
+            "cross_weight",
+            "pcbc_weight",
+            "region_weight",
+            "instance_weight",
+            "doubt_weight",
+            "correction_weight",
+        ):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name} must be 0 or more, got {getattr(self, name)}")
         for name in ("least_region_voxels", "least_instance_voxels", "most_instances", "projected_features"):
@@ -139,8 +160,9 @@ class Settings:
             )
         if self.background_voxels < 0:
             raise SettingsError(f"background_voxels must be 0 or more, got {self.background_voxels}")
-        if not self.temperature > 0:
-            raise SettingsError(f"temperature must be above 0, got {self.temperature}")
+        for name in ("temperature", "belief_temperature"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"{name} must be above 0, got {getattr(self, name)}")
         if not 0 <= self.momentum < 1:
             raise SettingsError(f"momentum must be from 0 up to, but not including, 1, got {self.momentum}")
 
@@ -299,16 +321,18 @@ class Barl:
 
     def _bias_correction(self, own: Look, other: Look, batch: Batch, threshold: float, progress: Progress) -> Tensor:
         """1/S sum_s g_s(t) (rectified distance + correction) of the strong view to the other branch's belief."""
-        belief = batch.belief_on_strong(belief_over_scales(other.weak))
+        s = self.settings
+        belief = belief_over_scales(other.weak[-s.belief_scales :])
+        belief = batch.belief_on_strong(sharpened(belief, s.belief_temperature))
         losses = []
         for index, logits in enumerate(own.strong):
             weight = self._scale_weight(index, len(own.strong), progress)
             log_probability = logits.float().log_softmax(dim=1)
             here = shrink_belief(belief, logits.shape[2:])
             loss = rectified_distance(log_probability, here)
-            if index > 0:
+            if index > 0 and s.correction_weight:
                 stray = stray_voxels(log_probability, own.strong[index - 1], here)
-                loss = loss + correction(log_probability, stray, here, threshold, self.settings.doubt_weight)
+                loss = loss + s.correction_weight * correction(log_probability, stray, here, threshold, s.doubt_weight)
             losses.append(weight * loss)
         return _sum(losses) / len(losses)
 
