@@ -6,7 +6,7 @@ views, and :meth:`barl.methods.protocol.Batch.belief_on_strong` puts the true cl
 every method that learns from strong views can use it. Deviation: the paper also mixes for a network that learns from
 labels alone.
 
-Shapes: L labeled patches, U unlabeled patches, C channels, D H W voxels.
+Shapes: U unlabeled patches, G labeled patches that are pasted (guests), C channels, D H W voxels.
 """
 
 from __future__ import annotations
@@ -28,9 +28,6 @@ NOT_PASTED = -1
 class Piece:
     """What is pasted into one strong view."""
 
-    partner: int
-    """Index of the labeled patch."""
-
     low: Size
     """First voxel of the box."""
 
@@ -38,15 +35,14 @@ class Piece:
     """Its voxels."""
 
     inside: bool
-    """Whether the labeled patch is seen in the box, or around it."""
+    """Whether the guest is seen in the box, or around it."""
 
 
-def draw_piece(patch: Size, partners: int, share: float, side: float, chance: Chance) -> Piece | None:
+def draw_piece(patch: Size, share: float, side: float, chance: Chance) -> Piece | None:
     """A piece for one strong view, or None.
 
     Args:
         patch: voxels of a patch.
-        partners: L, at least one.
         share: of views that are mixed at all, 0 to 1.
         side: edges of the box as a share of the patch's, 0 to 1; two thirds in the paper.
         chance: where it is drawn from.
@@ -55,39 +51,31 @@ def draw_piece(patch: Size, partners: int, share: float, side: float, chance: Ch
         return None
     depth, height, width = (max(1, round(side * extent)) for extent in patch)
     low = [chance.index(extent - length + 1) for extent, length in zip(patch, (depth, height, width), strict=True)]
-    return Piece(
-        partner=chance.index(partners),
-        low=(low[0], low[1], low[2]),
-        size=(depth, height, width),
-        inside=chance.happens(0.5),
-    )
+    return Piece(low=(low[0], low[1], low[2]), size=(depth, height, width), inside=chance.happens(0.5))
 
 
-def paste(strong: Tensor, labeled: Tensor, label: Tensor, pieces: Sequence[Piece | None]) -> tuple[Tensor, Tensor]:
+def paste(strong: Tensor, guests: Tensor, labels: Tensor, pieces: Sequence[Piece | None]) -> tuple[Tensor, Tensor]:
     """Mix strong views with labeled patches.
 
     Voxels that nobody annotated are not pasted: what they show would have no class.
 
     Args:
         strong: (U, C, D, H, W).
-        labeled: (L, C, D, H, W).
-        label: (L, D, H, W) class index, 255 where not annotated.
-        pieces: one for each strong view.
+        guests: (G, C, D, H, W), one for each view that is mixed, in their order.
+        labels: (G, D, H, W) class index, 255 where not annotated.
+        pieces: U of them, None for a view that stays as it is.
 
     Returns:
         The mixed views, (U, C, D, H, W), and the class of what was pasted, (U, D, H, W), -1 elsewhere.
     """
-    pasted = torch.full((len(strong), *label.shape[1:]), NOT_PASTED, dtype=label.dtype, device=label.device)
-    sources = strong
-    if any(piece is not None for piece in pieces):
-        sources = strong.clone()
-    for index, piece in enumerate(pieces):
-        if piece is not None:
-            truth = label[piece.partner]
-            shown = _mask(piece, truth) & (truth != NOT_ANNOTATED)
-            pasted[index] = torch.where(shown, truth, NOT_PASTED)
-            sources[index] = torch.where(shown, labeled[piece.partner], strong[index])
-    return sources, pasted
+    mixed = strong.clone()
+    pasted = torch.full((len(strong), *labels.shape[1:]), NOT_PASTED, dtype=labels.dtype, device=labels.device)
+    chosen = [(index, piece) for index, piece in enumerate(pieces) if piece is not None]
+    for (index, piece), guest, label in zip(chosen, guests, labels, strict=True):
+        shown = _mask(piece, label) & (label != NOT_ANNOTATED)
+        pasted[index] = torch.where(shown, label, NOT_PASTED)
+        mixed[index] = torch.where(shown, guest, strong[index])
+    return mixed, pasted
 
 
 def _mask(piece: Piece, like: Tensor) -> Tensor:
