@@ -13,6 +13,7 @@
       JobFailedError       the work itself failed                  exit code 1
         DivergedError      the loss is no longer a number
         OutOfMemoryError   not even the smallest patch fits
+        ProcessLostError   another process of the same training ended
 
 Messages say what is wrong, what is allowed, what came, and what to do.
 """
@@ -72,3 +73,7 @@ class DivergedError(JobFailedError):
 
 class OutOfMemoryError(JobFailedError):
     """Not even the smallest patch fits into memory."""
+
+
+class ProcessLostError(JobFailedError):
+    """Another process of the same training ended, or no longer answers."""

@@ -7,8 +7,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from barl.errors import BarlError, JobError, OutOfMemoryError
+from barl.errors import BarlError, JobError
 from barl.jobs import EventWriter, State, read_spec, read_status, write_status
+from barl.training.reporter import Failure, rank
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +17,8 @@ logger = logging.getLogger(__name__)
 def run(folder: Path) -> int:
     """Do what ``job.json`` asks for; the exit code is 0 when done, 1 when it failed, 2 when the input was wrong.
 
-    Whatever goes wrong is in the status before the process ends: a watcher only reads files.
+    Whatever goes wrong is in the status before the process ends: a watcher only reads files. Of several processes the
+    first one writes it.
     """
     try:
         spec = read_spec(folder)
@@ -25,27 +27,25 @@ def run(folder: Path) -> int:
         from barl.training.round import run_round  # torch takes seconds: a wrong folder is told at once
 
         run_round(folder)
-    except BarlError as error:
-        logger.error("%s", error)
-        _note_failure(folder, str(error), type(error).__name__)
-        return error.exit_code
-    except MemoryError:
-        logger.exception("out of memory")
-        message = "Memory did not suffice. Close other programs, or choose a smaller preset."
-        _note_failure(folder, message, "OutOfMemoryError")
-        return OutOfMemoryError.exit_code
     except Exception as error:
-        logger.exception("unexpected error")
-        _note_failure(folder, f"Unexpected error: {error}. The log has the details; please report it.", "unexpected")
-        return 1
+        failure = Failure.of(error)
+        if isinstance(error, BarlError):
+            logger.error("%s", error)
+        else:
+            logger.exception("unexpected error")
+        if rank() == 0:
+            _note_failure(folder, failure)
+        return failure.exit_code
     return 0
 
 
-def _note_failure(folder: Path, message: str, kind: str) -> None:
+def _note_failure(folder: Path, failure: Failure) -> None:
     """Best effort: on a full disk even this may fail, and the watcher then sees a dead process."""
     try:
-        EventWriter(folder).write("failed", message=message, error=kind)
-        failed = replace(read_status(folder), state=State.FAILED, stage="failed", error=message, remaining_s=None)
+        EventWriter(folder).write("failed", message=failure.message, error=failure.kind)
+        failed = replace(
+            read_status(folder), state=State.FAILED, stage="failed", error=failure.message, remaining_s=None
+        )
         write_status(folder, failed.by_this_process())
     except (OSError, BarlError):
         logger.exception("the failure could not be written into %s", folder)
@@ -53,7 +53,8 @@ def _note_failure(folder: Path, message: str, kind: str) -> None:
 
 def main() -> None:
     """Entry of ``python -m barl.run_job``."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    level = logging.INFO if rank() == 0 else logging.WARNING  # All processes of a job write into one log.
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if len(sys.argv) != 2:
         sys.exit("usage: python -m barl.run_job FOLDER")
     sys.exit(run(Path(sys.argv[1])))

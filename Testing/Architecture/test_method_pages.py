@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def settings_table(module: Path) -> str:
     body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings").body
     rows = [
         f"| `{field.target.id}` | {ast.literal_eval(field.value)} | {' '.join(below.value.value.split())} |"
-        for field, below in zip(body, body[1:], strict=False)
+        for field, below in itertools.pairwise(body)
         if isinstance(field, ast.AnnAssign)
         and isinstance(field.target, ast.Name)
         and field.value is not None

@@ -69,13 +69,35 @@ def test_what_is_read_is_what_was_written(a_file: CheckpointFile, total_steps: i
     written = a_snapshot(total_steps=total_steps)
     a_file.write(written)
     a_file.wait()
-    read = CheckpointFile(a_file.path.parent).read(CPU)
+    read = CheckpointFile(a_file.path.parent).read()
     assert read is not None
     assert same(vars(read), vars(written))
 
 
+def test_asking_for_the_step_and_reading_opens_the_file_once(a_file: CheckpointFile) -> None:
+    a_file.write(a_snapshot())
+    a_file.wait()
+    assert a_file.step() == 7
+    a_file.path.unlink()
+    read = a_file.read()
+    assert read is not None
+    assert same(vars(read), vars(a_snapshot()))
+    assert a_file.read() is None
+
+
+def test_what_was_read_for_the_step_gives_way_to_what_is_written_later(a_file: CheckpointFile) -> None:
+    a_file.write(a_snapshot(1))
+    a_file.wait()
+    a_file.step()
+    a_file.write(a_snapshot(2))
+    a_file.wait()
+    read = a_file.read()
+    assert read is not None
+    assert read.step == 2
+
+
 def test_where_there_is_none_none_is_read(a_file: CheckpointFile) -> None:
-    assert a_file.read(CPU) is None
+    assert a_file.read() is None
 
 
 def test_later_steps_do_not_change_what_is_being_written(a_file: CheckpointFile) -> None:
@@ -86,7 +108,7 @@ def test_later_steps_do_not_change_what_is_being_written(a_file: CheckpointFile)
     snapshot.optimizer["state"][0]["momentum_buffer"].zero_()
     snapshot.history.append({"step": 9})
     a_file.wait()
-    read = a_file.read(CPU)
+    read = a_file.read()
     assert read is not None
     assert torch.equal(read.model["weight"], before)
     assert bool(read.optimizer["state"][0]["momentum_buffer"].any())
@@ -97,7 +119,7 @@ def test_the_newest_one_counts_and_nothing_else_is_left(a_file: CheckpointFile) 
     for step in (1, 2, 3):
         a_file.write(a_snapshot(step))
     a_file.wait()
-    read = a_file.read(CPU)
+    read = a_file.read()
     assert read is not None
     assert read.step == 3
     assert [path.name for path in a_file.path.parent.iterdir()] == ["last.pt"]
@@ -128,7 +150,7 @@ def test_a_damaged_checkpoint_is_told_with_its_path(a_file: CheckpointFile, cont
     a_file.path.parent.mkdir(parents=True)
     a_file.path.write_bytes(content)
     with pytest.raises(JobError, match=r"last\.pt is damaged .* Start a new round"):
-        a_file.read(CPU)
+        a_file.read()
 
 
 def test_a_truncated_checkpoint_is_told_with_its_path(a_file: CheckpointFile) -> None:
@@ -136,7 +158,7 @@ def test_a_truncated_checkpoint_is_told_with_its_path(a_file: CheckpointFile) ->
     a_file.wait()
     a_file.path.write_bytes(a_file.path.read_bytes()[:-200])
     with pytest.raises(JobError, match=r"last\.pt is damaged"):
-        a_file.read(CPU)
+        a_file.read()
 
 
 @pytest.mark.parametrize("value", [{"format_version": 1, "step": 3}, {"step": 3}, {"format_version": "x"}, [1]])
@@ -144,11 +166,11 @@ def test_a_file_that_is_no_checkpoint_is_told(a_file: CheckpointFile, value: Any
     a_file.path.parent.mkdir(parents=True)
     torch.save(value, a_file.path)
     with pytest.raises(JobError, match=r"last\.pt is damaged"):
-        a_file.read(CPU)
+        a_file.read()
 
 
 def test_a_checkpoint_of_a_newer_barl_is_refused(a_file: CheckpointFile) -> None:
     a_file.path.parent.mkdir(parents=True)
     torch.save({"format_version": 2, "future": 1}, a_file.path)
     with pytest.raises(NewerFormatError, match="newer BARL"):
-        a_file.read(CPU)
+        a_file.read()

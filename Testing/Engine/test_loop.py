@@ -17,6 +17,7 @@ from barl.jobs import EventReader, JobFolder, read_status, request_stop
 from barl.methods.protocol import Batch
 from barl.networks import NetworkSettings
 from barl.training.checkpoint import CheckpointFile
+from barl.training.distributed import Group, Share
 from barl.training.loop import Training, train
 from barl.training.reporter import Reporter
 from barl.training.resident import labeled_case, unlabeled_case
@@ -92,7 +93,7 @@ def test_a_training_takes_its_steps_and_ends_with_a_checkpoint(a_job: JobFolder)
     training = a_training()
     assert run(training, a_job) is True
     assert training.step == 40
-    snapshot = CheckpointFile(a_job.checkpoints).read(CPU)
+    snapshot = CheckpointFile(a_job.checkpoints).read()
     assert snapshot is not None
     assert snapshot.step == 40
     assert torch.equal(snapshot.model["weight"], training.model.weight)
@@ -244,7 +245,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_weights_and_checkpoint_from_be
         train(training, checkpoints, Reporter(a_job.path))
     checkpoints.wait()
     assert torch.isfinite(training.model.weight).all()
-    snapshot = checkpoints.read(CPU)
+    snapshot = checkpoints.read()
     assert snapshot is not None
     assert 10 <= snapshot.step <= 25
     assert torch.isfinite(snapshot.model["weight"]).all()
@@ -253,7 +254,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_weights_and_checkpoint_from_be
 def test_a_loss_broken_in_the_last_step_is_noticed_too(a_job: JobFolder) -> None:
     with pytest.raises(DivergedError):
         run(a_poisoned_training(at=39), a_job)
-    assert CheckpointFile(a_job.checkpoints).read(CPU) is None
+    assert CheckpointFile(a_job.checkpoints).read() is None
 
 
 # Memory
@@ -286,6 +287,21 @@ def test_when_not_even_the_smallest_patch_fits_the_way_out_is_told(a_job: JobFol
     with pytest.raises(OutOfMemoryError, match=r"Not even the smallest patch fits.*\(supervised\)"):
         run(training, a_job)
     assert training.step == 3
+
+
+def test_one_of_several_processes_without_memory_ends_the_training_and_says_how_to_go_on(a_job: JobFolder) -> None:
+    made: list[Points] = []
+
+    def smaller() -> Points:
+        made.append(Points())
+        return made[-1]
+
+    before = calls((4, fail(RuntimeError(TOO_LITTLE))))
+    training = a_training(before, make_smaller=smaller, group=Group(CPU, Share(0, 2)))
+    with pytest.raises(OutOfMemoryError, match=r"one of the 2 processes.* smaller patches.*barl jobs resume"):
+        run(training, a_job)
+    assert len(made) == 1
+    assert events(a_job, "warning") == []
 
 
 def test_other_errors_are_not_taken_for_memory(a_job: JobFolder) -> None:

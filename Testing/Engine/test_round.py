@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 import torch
 
 from barl.cohort import Cohort, Coverage, CoverageKind, LabelTable, Modality
-from barl.errors import CohortError, SettingsError
+from barl.errors import CohortError, OutOfMemoryError, SettingsError
 from barl.imaging import Geometry, save_annotation, write_volume
 from barl.inference.model_folder import read_card, read_weights
 from barl.jobs import EventReader, JobFolder
+from barl.training.distributed import Group, Share
 from barl.training.job import create
 from barl.training.plan import read_plan
 from barl.training.round import run_round
@@ -70,6 +72,10 @@ def round_of(cohort: Cohort, **wish: Any) -> JobFolder:
 
 def warnings_of(job: JobFolder) -> list[str]:
     return [event["message"] for event in EventReader(job.path).read_new() if event["kind"] == "warning"]
+
+
+def logs_of(job: JobFolder) -> list[dict[str, Any]]:
+    return [event for event in EventReader(job.path).read_new() if event["kind"] == "log"]
 
 
 def test_a_round_starts_from_the_weights_and_the_voxels_of_an_earlier_one(a_cohort: Cohort) -> None:
@@ -153,6 +159,77 @@ def test_out_of_memory_halves_the_patches_of_a_step_and_the_plan_remembers(
     assert plan is not None
     assert (plan.labeled_patches, plan.unlabeled_patches) == (1, 1)
     assert any("Memory did not suffice" in message for message in warnings_of(job))
+
+
+@pytest.fixture
+def two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process leads another one, which takes part as if by magic."""
+    cpu = torch.device("cpu")
+    monkeypatch.setattr("barl.training.round.join", lambda wish: nullcontext(Group(cpu, Share(0, 2))))
+
+
+def shapes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Patches of each step: labeled, unlabeled."""
+    seen: list[tuple[int, ...]] = []
+    cut = Sampler.next_batch
+
+    def next_batch(sampler: Sampler) -> Any:
+        batch = cut(sampler)
+        seen.append((len(batch.labeled), len(batch.weak)))
+        return batch
+
+    monkeypatch.setattr(Sampler, "next_batch", next_batch)
+    return seen
+
+
+@pytest.mark.usefixtures("two_processes")
+def test_each_process_cuts_as_many_patches_as_one_alone_and_the_plan_holds_them_all(
+    a_cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = shapes(monkeypatch)
+    job = round_of(a_cohort, method="mean_teacher")
+    plan = read_plan(job.path)
+    assert plan is not None
+    assert (plan.labeled_patches, plan.unlabeled_patches) == (4, 4)
+    assert seen == [(2, 2), (2, 2)]
+    assert any("4 labeled and 4 unlabeled" in event["message"] for event in logs_of(job))
+
+
+def test_a_round_that_goes_on_with_another_number_of_processes_keeps_the_whole_batch(
+    a_cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = round_of(a_cohort, method="mean_teacher")
+    for path in job.checkpoints.iterdir():
+        path.unlink()
+    seen = shapes(monkeypatch)
+    for size in (2, 3):
+        group = Group(torch.device("cpu"), Share(0, size))
+        monkeypatch.setattr("barl.training.round.join", lambda wish, group=group: nullcontext(group))
+        run_round(job.path)
+        for path in job.checkpoints.iterdir():
+            path.unlink()
+    # Of two patches, three processes get one each: as many as can be shared equally.
+    assert seen == [(1, 1)] * 4
+
+
+@pytest.mark.usefixtures("two_processes")
+def test_when_one_of_two_processes_lacks_memory_the_round_can_go_on_smaller(
+    a_cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def next_batch(sampler: Sampler) -> Any:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate too much")
+
+    monkeypatch.setattr(Sampler, "next_batch", next_batch)
+    with pytest.raises(OutOfMemoryError, match="smaller patches"):
+        round_of(a_cohort, method="mean_teacher")
+    folder = a_cohort.rounds()[0]
+    first = read_plan(folder)
+    with pytest.raises(OutOfMemoryError, match=r"smaller patches|smallest patch"):
+        run_round(folder)
+    second = read_plan(folder)
+    assert first is not None
+    assert second is not None
+    assert [(plan.labeled_patches, plan.unlabeled_patches) for plan in (first, second)] == [(2, 2), (2, 2)]
 
 
 def test_the_same_seed_gives_the_same_model(a_cohort: Cohort) -> None:

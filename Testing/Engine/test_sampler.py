@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from test_views import CUBE, QUIET, SLICES, STILL
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from barl.methods.protocol import Batch
+from barl.training.distributed import Share
 from barl.training.resident import ResidentCase, labeled_case, total_bytes, unlabeled_case
-from barl.training.sampler import Sampler, SamplerSettings, cut_image, cut_patch, keep_inside
+from barl.training.sampler import (
+    Sampler,
+    SamplerSettings,
+    cut_image,
+    cut_label,
+    find_box,
+    keep_inside,
+    patch_axes,
+    patch_grid,
+)
 from barl.training.views import Chance, ViewSettings, draw_affine
 
 Size = tuple[int, int, int]
 CPU = torch.device("cpu")
-EYE = torch.eye(3, dtype=torch.float64)
-MIRROR = torch.diag(torch.tensor([1.0, 1.0, -1.0], dtype=torch.float64))
+EYE = np.eye(3)
+MIRROR = np.diag([1.0, 1.0, -1.0])
 
 
 def settings(
@@ -45,14 +60,33 @@ def a_case(label: np.ndarray, seed: int = 0) -> ResidentCase:
     return labeled_case(f"P{seed}", image, label, torch.device("cpu"))
 
 
+def tensors(batch: Batch) -> dict[str, Tensor]:
+    """Those that every batch has."""
+    return {name: getattr(batch, name) for name in ("labeled", "label", "weak", "strong")}
+
+
 def counting(shape: Size) -> Tensor:
     """A volume (1, D, H, W) of which each voxel holds its own number."""
     return torch.arange(math.prod(shape), dtype=torch.float32).reshape(1, *shape)
 
 
-def turn(axis_from: int, axis_to: int) -> Tensor:
+def cut_from(volume: Tensor, center: Sequence[float], affine: np.ndarray, patch: Size) -> Tensor:
+    """(C, D, H, W) of an image (C, D, H, W)."""
+    depth, height, width = volume.shape[1:]
+    box = find_box(center, affine, patch, (depth, height, width))
+    return cut_image(volume, box, patch_grid(patch_axes(patch, CPU), torch.from_numpy(box.lie)))
+
+
+def cut_both(case: ResidentCase, center: Sequence[float], affine: np.ndarray, patch: Size) -> tuple[Tensor, Tensor]:
+    """Image (C, D, H, W) and label (D, H, W)."""
+    box = find_box(center, affine, patch, case.shape)
+    grid = patch_grid(patch_axes(patch, CPU), torch.from_numpy(box.lie))
+    return cut_image(case.image, box, grid), cut_label(case, box, grid)
+
+
+def turn(axis_from: int, axis_to: int) -> np.ndarray:
     """A quarter turn between two axes."""
-    matrix = EYE.clone()
+    matrix = EYE.copy()
     matrix[axis_from, axis_from] = matrix[axis_to, axis_to] = 0
     matrix[axis_from, axis_to], matrix[axis_to, axis_from] = -1, 1
     return matrix
@@ -65,7 +99,7 @@ def test_an_upright_patch_is_exactly_the_voxels_around_its_center(shape: Size, p
     volume = counting(shape)
     first = [min(max(p - e // 2, 0), s - e) for p, e, s in zip(place, patch, shape, strict=True)]
     expected = volume[:, first[0] :, first[1] :, first[2] :][:, : patch[0], : patch[1], : patch[2]]
-    cut = cut_image(volume, keep_inside(place, shape, patch), EYE, patch, CPU)
+    cut = cut_from(volume, keep_inside(place, shape, patch), EYE, patch)
     torch.testing.assert_close(cut, expected, atol=0.05, rtol=0)
 
 
@@ -73,7 +107,7 @@ def test_an_upright_patch_is_exactly_the_voxels_around_its_center(shape: Size, p
 def test_a_mirrored_patch_is_the_patch_mirrored(shape: Size) -> None:
     volume, patch = counting(shape), (8, 8, 16)
     center = keep_inside((9, 9, 9), shape, patch)
-    upright, mirrored = cut_image(volume, center, EYE, patch, CPU), cut_image(volume, center, MIRROR, patch, CPU)
+    upright, mirrored = cut_from(volume, center, EYE, patch), cut_from(volume, center, MIRROR, patch)
     torch.testing.assert_close(mirrored, upright.flip(3), atol=0.05, rtol=0)
 
 
@@ -82,8 +116,8 @@ def test_a_quarter_turn_moves_voxels_onto_voxels(axes: tuple[int, int]) -> None:
     label = np.random.default_rng(0).integers(0, 3, (20, 20, 20)).astype(np.uint8)
     case, patch = a_case(label), (8, 8, 8)
     center = keep_inside((9, 10, 11), case.shape, patch)
-    image, upright = cut_patch(case, center, EYE, patch, CPU)
-    turned_image, turned = cut_patch(case, center, turn(*axes), patch, CPU)
+    image, upright = cut_both(case, center, EYE, patch)
+    turned_image, turned = cut_both(case, center, turn(*axes), patch)
     assert torch.equal(turned, torch.rot90(upright, -1, axes))
     torch.testing.assert_close(turned_image[0], torch.rot90(image[0], -1, axes), atol=1e-3, rtol=0)
 
@@ -93,7 +127,7 @@ def test_a_turned_ball_in_thick_slices_stays_a_ball(cpu: torch.device) -> None:
     d, h, w = torch.meshgrid(*axes, indexing="ij")
     ball = ((d**2 + h**2 + w**2).sqrt() < 11).float()[None]
     affine = draw_affine(ViewSettings(rotation_degrees=30, scale=0, affine_share=1), SLICES, Chance(3, cpu))
-    cut = cut_image(ball, keep_inside((8, 30, 20), (16, 60, 40), (16, 60, 40)), affine, (16, 60, 40), CPU)
+    cut = cut_from(ball, keep_inside((8, 30, 20), (16, 60, 40), (16, 60, 40)), affine, (16, 60, 40))
     assert float((cut > 0.5).sum()) == pytest.approx(float(ball.sum()), rel=0.03)
     assert float((cut[0] - ball[0]).abs().mean()) < 0.03
 
@@ -105,7 +139,7 @@ def test_labels_turn_with_their_image(cpu: torch.device) -> None:
     chance, seen = Chance(5, cpu), ViewSettings(affine_share=1)
     for _ in range(10):
         affine = draw_affine(seen, SLICES, chance)
-        image, cut = cut_patch(case, keep_inside((12, 11, 14), case.shape, (16, 16, 16)), affine, (16, 16, 16), CPU)
+        image, cut = cut_both(case, keep_inside((12, 11, 14), case.shape, (16, 16, 16)), affine, (16, 16, 16))
         known = cut != 255
         assert ((image[0] > 0.5) == (cut == 1))[known].float().mean() > 0.98
         assert (cut == 1).any()
@@ -113,7 +147,7 @@ def test_labels_turn_with_their_image(cpu: torch.device) -> None:
 
 def test_outside_the_volume_labels_are_unknown_and_the_border_of_the_image_goes_on() -> None:
     case = a_case(np.ones((6, 10, 9), np.uint8))
-    image, label = cut_patch(case, keep_inside((3, 3, 3), case.shape, (16, 8, 16)), EYE, (16, 8, 16), CPU)
+    image, label = cut_both(case, keep_inside((3, 3, 3), case.shape, (16, 8, 16)), EYE, (16, 8, 16))
     inside = torch.zeros(16, 8, 16, dtype=torch.bool)
     inside[5:11, :, 4:13] = True
     assert torch.equal(label == 1, inside)
@@ -133,14 +167,14 @@ def test_a_volume_smaller_than_the_patch_on_all_axes_is_drawn_whole(cpu: torch.d
 
 def test_a_turned_patch_at_the_corner_is_unknown_exactly_outside() -> None:
     case = a_case(np.full((16, 16, 16), 2, np.uint8))
-    _, label = cut_patch(case, (0.0, 7.5, 7.5), EYE, (16, 8, 8), CPU)
+    _, label = cut_both(case, (0.0, 7.5, 7.5), EYE, (16, 8, 8))
     assert (label[8:] == 2).all()
     assert (label[:7] == 255).all()
 
 
 def test_weak_and_strong_views_share_their_geometry(cpu: torch.device) -> None:
     case = a_case(np.ones((20, 20, 20), np.uint8))
-    turned = ViewSettings(gamma=0, contrast=0, brightness=0, noise=0, blur_share=0, affine_share=1)
+    turned = ViewSettings(gamma=0, contrast=0, brightness=0, noise=0, blur_share=0, paste_share=0, affine_share=1)
     batch = Sampler([case], [case], settings(unlabeled=4, views=turned), Chance(1, cpu)).next_batch()
     torch.testing.assert_close(batch.strong, batch.weak)
     assert not torch.allclose(batch.weak[0], batch.weak[1])
@@ -242,8 +276,50 @@ def test_the_same_state_of_chance_gives_the_same_batches(cpu: torch.device) -> N
     second = Sampler([case], [case], asked, later)
     for _ in range(2):
         one, other = first.next_batch(), second.next_batch()
-        assert all(torch.equal(a, b) for a, b in zip(vars(one).values(), vars(other).values(), strict=True))
+        assert all(torch.equal(value, tensors(other)[name]) for name, value in tensors(one).items())
     assert not torch.equal(one.labeled, first.next_batch().labeled)
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_processes_together_cut_the_batch_that_one_alone_would_cut(cpu: torch.device, processes: int) -> None:
+    label = np.zeros((20, 20, 20), np.uint8)
+    label[5:12, 5:12, 5:12] = 1
+    cases = [a_case(label, seed) for seed in range(3)]
+    asked = settings(labeled=6, unlabeled=6, views=ViewSettings(blur_share=0.5))
+    alone = Sampler(cases, cases, asked, Chance(4, cpu))
+    shares = [Share(rank, processes) for rank in range(processes)]
+    together = [Sampler(cases, cases, asked, Chance(4, cpu), share) for share in shares]
+    for _ in range(2):
+        whole, parts = alone.next_batch(), [sampler.next_batch() for sampler in together]
+        for name, value in tensors(whole).items():
+            assert torch.equal(torch.cat([getattr(part, name) for part in parts]), value), name
+
+
+class Questions(TorchDispatchMode):
+    """Notes every operation for which the host would have to wait for a device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if any(word in str(func) for word in ("_local_scalar_dense", "nonzero", "unique", "is_nonzero")):
+            self.asked.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def test_once_a_batch_is_drawn_the_host_asks_the_device_nothing(cpu: torch.device) -> None:
+    case = a_case(np.ones((20, 20, 20), np.uint8))
+    sampler = Sampler(
+        [case], [case], settings(labeled=2, unlabeled=2, views=ViewSettings(blur_share=1)), Chance(0, cpu)
+    )
+    drawn = sampler.draw()
+    with Questions() as questions:
+        sampler.cut(*drawn)
+    assert questions.asked == []
+    with Questions() as questions:
+        float(torch.ones(()))
+    assert questions.asked != []
 
 
 def test_resident_volumes_share_the_mapped_file_and_are_counted(tmp_path: object, cpu: torch.device) -> None:
@@ -252,3 +328,27 @@ def test_resident_volumes_share_the_mapped_file_and_are_counted(tmp_path: object
     case = unlabeled_case("P", np.load(path, mmap_mode="r"), cpu)
     assert case.shape == (4, 4, 4)
     assert total_bytes([case, a_case(np.ones((4, 4, 4), np.uint8))]) == 128 + 128 + 64
+
+
+def test_a_piece_of_a_labeled_patch_is_pasted_into_the_strong_view_alone() -> None:
+    label = np.full((16, 16, 16), 1, np.uint8)
+    case = labeled_case("bright", np.full((1, 16, 16, 16), 9, np.float16), label, CPU)
+    dark = unlabeled_case("dark", np.zeros((1, 16, 16, 16), np.float16), CPU)
+    mixing = replace(STILL, blur_share=0, paste_share=1.0)
+    batch = Sampler([case], [dark], settings(unlabeled=8, views=mixing), Chance(0, CPU)).next_batch()
+    assert batch.pasted is not None
+    assert not batch.weak.any()
+    assert torch.equal(batch.pasted == 1, batch.strong[:, 0] > 8.9)
+    assert torch.equal(batch.pasted == -1, batch.strong[:, 0] == 0)
+    shares = (batch.pasted == 1).float().mean(dim=(1, 2, 3))
+    # A box of 5 x 5 x 5 of 8 x 8 x 8 voxels, or all but it.
+    assert {round(float(share), 3) for share in shares} == {round(125 / 512, 3), round(1 - 125 / 512, 3)}
+
+
+def test_without_mixing_nothing_is_pasted() -> None:
+    case = a_case(np.ones((16, 16, 16), np.uint8))
+    batch = Sampler(
+        [case], [case], settings(unlabeled=2, views=replace(STILL, blur_share=0)), Chance(0, CPU)
+    ).next_batch()
+    assert batch.pasted is None
+    torch.testing.assert_close(batch.strong, batch.weak)

@@ -46,6 +46,11 @@ def a_cohort(tmp_path: Path) -> Cohort:
         ({"settings": {".momentum": 1}}, r"before the dot stands one of .*got ''"),
         ({"settings": {"training.labeled_patches": "2.5"}}, "labeled_patches must be a whole number, got '2.5'"),
         ({"settings": {"views.mirror_left_right": "maybe"}}, "mirror_left_right must be true or false, got 'maybe'"),
+        (
+            {"method": "supervised", "settings": {"views.paste_share": "0.5"}},
+            "views.paste_share has no effect with method supervised",
+        ),
+        ({"settings": {"views.paste_share": 2}}, "paste_share must be from 0 to 1, got 2"),
         ({"settings": {"dpr_weight": -1}}, "dpr_weight must be 0 or more, got -1"),
     ],
 )

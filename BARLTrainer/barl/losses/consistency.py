@@ -14,6 +14,8 @@ from barl.losses.supervised import NOT_ANNOTATED, dice_ce
 def squared_distance(probability: Tensor, belief: Tensor) -> Tensor:
     """Mean over voxels and classes of (p - q)^2 (Tarvainen and Valpola 2017, https://arxiv.org/abs/1703.01780).
 
+    A mean over whole patches: that of several processes with equally many patches is the mean of theirs.
+
     Args:
         probability: (B, K, D, H, W), a softmax.
         belief: the same shape; carries no gradient where the caller stopped it.

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from barl.losses.reduction import totals
+
 NOT_ANNOTATED = 255
 _SMOOTH = 1e-5
 
@@ -20,8 +22,7 @@ def cross_entropy(log_probability: Tensor, label: Tensor) -> Tensor:
         log_probability: (B, K, D, H, W), a log-softmax, which the Dice term needs as well.
         label: (B, D, H, W) class index, 255 where not annotated.
     """
-    total = functional.nll_loss(log_probability, label, ignore_index=NOT_ANNOTATED, reduction="sum")
-    return total / (label != NOT_ANNOTATED).sum().clamp(min=1)
+    return _mean(*totals(*_error_sums(log_probability, label)))
 
 
 def soft_dice(probability: Tensor, label: Tensor) -> Tensor:
@@ -34,14 +35,7 @@ def soft_dice(probability: Tensor, label: Tensor) -> Tensor:
         probability: (B, K, D, H, W), a softmax.
         label: (B, D, H, W) class index, 255 where not annotated.
     """
-    known = label != NOT_ANNOTATED
-    classes = torch.arange(1, probability.shape[1], device=label.device).view(1, -1, 1, 1, 1)
-    target = (label.unsqueeze(1) == classes).to(probability.dtype)
-    guess = probability[:, 1:] * known.unsqueeze(1)
-    over_voxels = (0, 2, 3, 4)
-    overlap = (guess * target).sum(over_voxels)
-    size = guess.square().sum(over_voxels) + target.sum(over_voxels)
-    return (1 - (2 * overlap + _SMOOTH) / (size + _SMOOTH)).mean()
+    return _dice(*totals(*_overlap_sums(probability, label)))
 
 
 def dice_ce(logits: Tensor, label: Tensor) -> Tensor:
@@ -52,7 +46,9 @@ def dice_ce(logits: Tensor, label: Tensor) -> Tensor:
         label: (B, D, H, W) class index, 255 where not annotated.
     """
     log_probability = logits.float().log_softmax(dim=1)
-    return 0.5 * (cross_entropy(log_probability, label) + soft_dice(log_probability.exp(), label))
+    sums = (*_error_sums(log_probability, label), *_overlap_sums(log_probability.exp(), label))
+    error, known, overlap, size = totals(*sums)
+    return 0.5 * (_mean(error, known) + _dice(overlap, size))
 
 
 def deep_dice_ce(scales: tuple[Tensor, ...], label: Tensor) -> Tensor:
@@ -76,3 +72,27 @@ def shrink_label(label: Tensor, logits: Tensor) -> Tensor:
         return label
     step = label.shape[1] // logits.shape[2]
     return label[:, step // 2 :: step, step // 2 :: step, step // 2 :: step]
+
+
+def _error_sums(log_probability: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum of -ln p over the annotated voxels, and their number."""
+    error = functional.nll_loss(log_probability, label, ignore_index=NOT_ANNOTATED, reduction="sum")
+    return error, (label != NOT_ANNOTATED).sum()
+
+
+def _mean(total: Tensor, count: Tensor) -> Tensor:
+    return total / count.clamp(min=1)
+
+
+def _overlap_sums(probability: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of p y and of p^2 + y^2 over annotated voxels, (K - 1,) each: one a foreground class."""
+    known = label != NOT_ANNOTATED
+    classes = torch.arange(1, probability.shape[1], device=label.device).view(1, -1, 1, 1, 1)
+    target = (label.unsqueeze(1) == classes).to(probability.dtype)
+    guess = probability[:, 1:] * known.unsqueeze(1)
+    over_voxels = (0, 2, 3, 4)
+    return (guess * target).sum(over_voxels), guess.square().sum(over_voxels) + target.sum(over_voxels)
+
+
+def _dice(overlap: Tensor, size: Tensor) -> Tensor:
+    return (1 - (2 * overlap + _SMOOTH) / (size + _SMOOTH)).mean()

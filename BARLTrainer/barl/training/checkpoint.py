@@ -49,16 +49,17 @@ class CheckpointFile:
         self.path = folder / "last.pt"
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
+        self._kept: Snapshot | None = None
 
     def step(self) -> int | None:
-        """Steps taken at the newest checkpoint, None where there is none.
+        """Steps taken at the newest checkpoint, None where there is none; the next :meth:`read` has it at hand.
 
         Raises:
             NewerFormatError: a newer BARL wrote it.
             JobError: it is damaged.
         """
-        snapshot = self.read(torch.device("cpu"))
-        return None if snapshot is None else snapshot.step
+        self._kept = self.read()
+        return None if self._kept is None else self._kept.step
 
     def write(self, snapshot: Snapshot) -> None:
         """Begin to write; waits for the one before.
@@ -67,6 +68,7 @@ class CheckpointFile:
             StorageError: the one before could not be written.
         """
         self.wait()
+        self._kept = None
         frozen = copy.copy(snapshot)
         frozen.model = _copied(snapshot.model)
         frozen.optimizer = _copied(snapshot.optimizer)
@@ -83,17 +85,20 @@ class CheckpointFile:
             pending, self._pending = self._pending, None
             pending.result()
 
-    def read(self, device: torch.device) -> Snapshot | None:
-        """The newest checkpoint, None where there is none.
+    def read(self) -> Snapshot | None:
+        """The newest checkpoint in host memory, None where there is none.
+
+        What loads it brings it to the device: a full graphics card must not look like a damaged file.
 
         Raises:
             NewerFormatError: a newer BARL wrote it.
             JobError: it is damaged.
         """
-        if not self.path.is_file():
-            return None
+        kept, self._kept = self._kept, None
+        if kept is not None or not self.path.is_file():
+            return kept
         try:
-            value = torch.load(self.path, map_location=device, weights_only=True)
+            value = torch.load(self.path, map_location="cpu", weights_only=True)
             version = int(value.pop("format_version"))
             if version <= FORMAT_VERSION:
                 return Snapshot(**value)

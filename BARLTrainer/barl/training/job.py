@@ -108,8 +108,13 @@ class TrainingJob:
         for key in self.settings:
             self._refuse_unknown(key)
         self.training()
-        self.views()
-        make_method(self.method, self.method_settings(), self.network())
+        views = self.views()
+        method = make_method(self.method, self.method_settings(), self.network())
+        if "views.paste_share" in self.settings and views.paste_share > 0 and not method.needs_unlabeled:
+            raise SettingsError(
+                f"views.paste_share has no effect with method {self.method}, which looks at no unlabeled volumes. "
+                "Leave it out, or choose a method that does."
+            )
 
     def _refuse_unknown(self, key: str) -> None:
         section, dot, name = key.rpartition(".")

@@ -1,7 +1,8 @@
 """The training loop: read top to bottom.
 
 A step draws a batch, asks the method for its loss, and updates. Around it: the time budget, checkpoints, validation,
-the wish to stop, and memory that does not suffice. Nothing here knows a method or a file format.
+the wish to stop, and memory that does not suffice. Of several processes the first one leads; the others take the same
+steps. Nothing here knows a method or a file format.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from barl.errors import JobError, OutOfMemoryError, SettingsError
 from barl.inference.devices import Precision, is_out_of_memory
 from barl.methods.protocol import Batch, Method, Progress
 from barl.training.checkpoint import CheckpointFile, Snapshot
+from barl.training.distributed import OVER, Group
 from barl.training.reporter import Reporter
 from barl.training.settings import TrainingSettings
 from barl.training.stepper import Stepper
@@ -61,6 +63,9 @@ class Training:
     make_smaller: Callable[[], Batches | None] = field(default=lambda: None)
     """Called when memory does not suffice: smaller batches, or None."""
 
+    group: Group | None = None
+    """None: this process alone."""
+
     step: int = 0
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -74,15 +79,31 @@ def train(training: Training, checkpoints: CheckpointFile, reporter: Reporter) -
 
     Raises:
         DivergedError: the loss is no longer a number.
-        OutOfMemoryError: not even the smallest patch fits.
+        OutOfMemoryError: not even the smallest patch fits; of several processes, one ran out of memory.
+        ProcessLostError: another process ended.
         SettingsError: the time budget does not hold a training.
         StorageError: a checkpoint could not be written.
     """
-    stepper = Stepper(training.method, training.model, training.settings, training.device)
+    group = training.group or Group(training.device)
+    stepper = Stepper(training.method, training.model, training.settings, training.device, group)
     _go_on(training, stepper, checkpoints)
-    clock = _Clock(training)
+    group.same_weights(training.model)
     training.model.train()
+    return _lead(training, stepper, checkpoints, reporter) if group.leads else _follow(training, stepper, reporter)
+
+
+def _follow(training: Training, stepper: Stepper, reporter: Reporter) -> bool:
+    """The leader's steps, until it says that they are over; how the training ends is not known here."""
+    while (total_steps := stepper.group.from_leader()) != OVER:
+        training.total_steps = total_steps or None
+        _step_or_shrink(training, stepper, reporter)
+    return True
+
+
+def _lead(training: Training, stepper: Stepper, checkpoints: CheckpointFile, reporter: Reporter) -> bool:
+    clock = _Clock(training)
     while training.total_steps is None or training.step < training.total_steps:
+        stepper.group.from_leader(training.total_steps or 0)
         _step_or_shrink(training, stepper, reporter)
         clock.tick()
         _fit_into_budget(training, clock, reporter)
@@ -106,8 +127,7 @@ def train(training: Training, checkpoints: CheckpointFile, reporter: Reporter) -
 
 def _go_on(training: Training, stepper: Stepper, checkpoints: CheckpointFile) -> None:
     """Everything the next step depends on becomes what it was."""
-    # On the host: a full graphics card must not look like a damaged file. What loads it brings it to the device.
-    snapshot = checkpoints.read(torch.device("cpu"))
+    snapshot = checkpoints.read()
     if snapshot is None:
         return
     try:
@@ -167,6 +187,12 @@ def _step_or_shrink(training: Training, stepper: Stepper, reporter: Reporter) ->
             raise OutOfMemoryError(
                 "Not even the smallest patch fits into memory. Close other programs, or choose a method with one "
                 "network (supervised), or a computer with more memory."
+            )
+        if stepper.group.size > 1:
+            # The others wait somewhere in this step: there is no common place to go on from but the checkpoint.
+            raise OutOfMemoryError(
+                f"Memory did not suffice in one of the {stepper.group.size} processes. The round now has smaller "
+                "patches: go on from its last checkpoint with barl jobs resume."
             )
         training.batches = smaller
         reporter.warning(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from barl.errors import StorageError
+from barl.errors import BarlError, JobFailedError, OutOfMemoryError, StorageError
 from barl.jobs import EventWriter, State, Status, clear_stop, stop_requested, write_status
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,38 @@ _TRAINING_ENDS_AT = 90.0
 
 class StopAskedError(Exception):
     """Somebody asked the job to stop; not an error of the job."""
+
+
+def rank() -> int:
+    """Place of this process among those that ``torchrun`` started for one job; the first one, 0, writes the folder."""
+    return int(os.environ.get("RANK", "0")) if processes() > 1 else 0
+
+
+def processes() -> int:
+    """How many were started for the job."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """How an error is told to people and programs."""
+
+    message: str
+    kind: str
+    """Which of ``barl.errors`` it is, or ``unexpected``."""
+
+    exit_code: int
+
+    @classmethod
+    def of(cls, error: Exception) -> Failure:
+        """The words for an error."""
+        if isinstance(error, BarlError):
+            return cls(message=str(error), kind=type(error).__name__, exit_code=error.exit_code)
+        if isinstance(error, MemoryError):
+            message = "Memory did not suffice. Close other programs, or choose a smaller preset."
+            return cls(message=message, kind=OutOfMemoryError.__name__, exit_code=OutOfMemoryError.exit_code)
+        message = f"Unexpected error: {error}. The log has the details; please report it."
+        return cls(message=message, kind="unexpected", exit_code=JobFailedError.exit_code)
 
 
 class Reporter:
@@ -160,3 +193,23 @@ class Reporter:
         while not self._over.wait(_SECONDS_BETWEEN_BEATS):
             if self._clock() - self._written >= _SECONDS_BETWEEN_BEATS:
                 self._put(force=True)
+
+
+class SilentReporter(Reporter):
+    """Of a process that follows another one, which tells everything."""
+
+    def __enter__(self) -> SilentReporter:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        return
+
+    def wants_stop(self) -> bool:
+        """Never: the leader asks."""
+        return False
+
+    def _inform(self, kind: Any, **fields: Any) -> None:
+        return
+
+    def _put(self, *, force: bool = False) -> bool:
+        return False

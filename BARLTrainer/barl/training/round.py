@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,21 +15,22 @@ from torch import nn
 
 from barl import __version__
 from barl.cohort import CaseState, Cohort, Role
-from barl.errors import OutOfMemoryError, SettingsError
+from barl.errors import JobError, OutOfMemoryError, SettingsError
 from barl.imaging.volumes import read_geometry
 from barl.inference.batch import Job, segment
-from barl.inference.devices import choose_device, choose_precision, set_cpu_threads
+from barl.inference.devices import choose_precision, set_cpu_threads
 from barl.inference.model_folder import ModelCard, read_card, read_weights, write_model
 from barl.inference.predictor import Predictor
 from barl.jobs import JobFolder
 from barl.methods.factory import make_method
 from barl.methods.protocol import Method
 from barl.training.checkpoint import CheckpointFile
+from barl.training.distributed import OVER, Group, Share, join
 from barl.training.job import TrainingJob, model_of_round, read_job
 from barl.training.loop import Batches, Training, train
 from barl.training.plan import Plan, make_plan, read_plan, smaller_patch, write_plan
 from barl.training.preparation import RoundData, prepare, refuse_errors, without_path
-from barl.training.reporter import Reporter, StopAskedError
+from barl.training.reporter import Reporter, SilentReporter, StopAskedError
 from barl.training.sampler import Sampler, SamplerSettings
 from barl.training.validation import ValidationCase, mean_dice
 from barl.training.views import Chance
@@ -43,29 +45,34 @@ def run_round(folder: Path) -> None:
         BarlError: whatever keeps the round from its end; the caller writes it into the status.
     """
     cohort, job = read_job(folder)
-    with Reporter(folder, predicts=job.predict) as reporter:
-        try:
-            _train_and_predict(folder, cohort, job, reporter)
-        except StopAskedError:
-            reporter.stopped()
-        else:
-            reporter.finished()
+    with join(job.device) as group:
+        if not group.leads:
+            _follow(folder, cohort, job, group)
+            return
+        with Reporter(folder, predicts=job.predict) as reporter:
+            try:
+                _train_and_predict(folder, cohort, job, group, reporter)
+            except StopAskedError:
+                reporter.stopped()
+            else:
+                reporter.finished()
 
 
-def _train_and_predict(folder: Path, cohort: Cohort, job: TrainingJob, reporter: Reporter) -> None:
+def _train_and_predict(folder: Path, cohort: Cohort, job: TrainingJob, group: Group, reporter: Reporter) -> None:
     files = JobFolder(folder)
     checkpoints = CheckpointFile(files.checkpoints)
     reporter.start(resumed_at=checkpoints.step())
     reporter.stage("checking")
     refuse_errors(cohort, reporter)
-    set_cpu_threads()
-    device = choose_device(job.device)
+    _use_cores(group)
     method = make_method(job.method, job.method_settings(), job.network())
-    plan = _plan(folder, cohort, job, method, device, reporter)
-    data = prepare(cohort, plan, method.num_branches, device, reporter)
-    training = _training(folder, cohort, job, plan, method, data, device, reporter)
+    plan = _plan(folder, cohort, job, method, group, reporter)
+    data = prepare(cohort, _patches(plan, group.share.count), method.num_branches, group.device, reporter)
+    group.from_leader(_fingerprint(data))
+    training = _training(folder, cohort, job, plan, method, data, group, reporter)
 
     over = train(training, checkpoints, reporter)
+    group.dismiss()
     plan = read_plan(folder) or plan  # Running out of memory may have made the patch smaller.
     card = write_model(files.model, _card(cohort, job, plan, training), training.model.state_dict())
     if not over:
@@ -74,10 +81,47 @@ def _train_and_predict(folder: Path, cohort: Cohort, job: TrainingJob, reporter:
         _predict(cohort, card, training, files.predictions, reporter)
 
 
+def _follow(folder: Path, cohort: Cohort, job: TrainingJob, group: Group) -> None:
+    """Take part in the training of another process, which has planned and prepared all that this one reads.
+
+    Raises:
+        JobError: the cohort was changed in the meantime.
+    """
+    leaders = group.from_leader()
+    plan = read_plan(folder)
+    if leaders == OVER or plan is None:
+        return
+    plan = _patches(plan, group.share.filled)
+    _use_cores(group)
+    reporter = SilentReporter(folder)
+    method = make_method(job.method, job.method_settings(), job.network())
+    data = prepare(cohort, _patches(plan, group.share.count), method.num_branches, group.device, reporter)
+    if _fingerprint(data) != leaders:
+        raise JobError(
+            "An annotation was changed while the processes of this training read the cohort. Nothing is lost: begin "
+            "again with barl jobs resume."
+        )
+    training = _training(folder, cohort, job, plan, method, data, group, reporter)
+    train(training, CheckpointFile(JobFolder(folder).checkpoints), reporter)
+
+
+def _use_cores(group: Group) -> None:
+    """All that this process may run on, shared with its neighbors."""
+    set_cpu_threads()
+    if group.neighbors > 1:
+        torch.set_num_threads(max(1, torch.get_num_threads() // group.neighbors))
+
+
+def _fingerprint(data: RoundData) -> int:
+    """Equal where the same voxels may be drawn."""
+    cases = [(c.case_id, c.shape, [p.count for p in c.places]) for c in (*data.labeled, *data.unlabeled)]
+    return zlib.crc32(repr(cases).encode())
+
+
 def _plan(
-    folder: Path, cohort: Cohort, job: TrainingJob, method: Method[Any], device: torch.device, reporter: Reporter
+    folder: Path, cohort: Cohort, job: TrainingJob, method: Method[Any], group: Group, reporter: Reporter
 ) -> Plan:
-    """The round's plan, made once."""
+    """The round's plan, made once, with the patches of all processes."""
     plan = read_plan(folder)
     if plan is None:
         cases = [case for case in cohort.cases if case.role is not Role.EXCLUDED]
@@ -85,21 +129,29 @@ def _plan(
             job,
             cohort,
             [read_geometry(cohort.image_path(case.id)) for case in cases],
-            device=device,
-            precision=choose_precision(device, job.precision),
+            device=group.device,
+            precision=choose_precision(group.device, job.precision),
             networks=method.num_branches,
             needs_unlabeled=method.needs_unlabeled,
         )
         if job.from_round is not None:
             plan = _as_before(plan, read_card(model_of_round(cohort, job.from_round)))
+        plan = _patches(plan, lambda patches: patches * group.size)
         write_plan(folder, plan)
+    plan = _patches(plan, group.share.filled)
     spacing = " x ".join(f"{s:.2f}" for s in plan.spacing_mm)
     patch = " x ".join(str(p) for p in plan.patch_size_voxels)
+    device = str(group.device) if group.size == 1 else f"{group.size} processes ({group.device.type})"
     reporter.log(
         f"{job.method} on {device}: voxels of {spacing} mm, patches of {patch} voxels, "
         f"{plan.labeled_patches} labeled and {plan.unlabeled_patches} unlabeled a step; {plan.precision.reason}."
     )
     return plan
+
+
+def _patches(plan: Plan, change: Callable[[int], int]) -> Plan:
+    """The plan with other numbers of patches in a step."""
+    return replace(plan, labeled_patches=change(plan.labeled_patches), unlabeled_patches=change(plan.unlabeled_patches))
 
 
 def _as_before(plan: Plan, card: ModelCard) -> Plan:
@@ -117,7 +169,7 @@ def _training(
     plan: Plan,
     method: Method[Any],
     data: RoundData,
-    device: torch.device,
+    group: Group,
     reporter: Reporter,
 ) -> Training:
     torch.manual_seed(job.seed)
@@ -125,9 +177,9 @@ def _training(
     if job.from_round is not None:
         _warm_start(model, cohort, job, model_of_round(cohort, job.from_round))
         reporter.log(f"Starting from the weights of round {job.from_round}.")
-    model = plan.precision.place(model, device)
-    chance = Chance(job.seed, device)
-    shrinking = _Shrinking(folder, job, plan, data, chance)
+    model = plan.precision.place(model, group.device)
+    chance = Chance(job.seed, group.device)
+    shrinking = _Shrinking(folder, job, plan, data, chance, group.share)
     training = Training(
         method=method,
         model=model,
@@ -135,10 +187,11 @@ def _training(
         chance=chance,
         settings=job.training(),
         precision=plan.precision,
-        device=device,
+        device=group.device,
         total_steps=plan.total_steps,
         budget_seconds=0.0 if job.steps is not None else job.budget_seconds,
         make_smaller=shrinking.smaller,
+        group=group,
     )
     if data.validation:
         training.validate = _validator(cohort, job, shrinking, training, data.validation, reporter)
@@ -148,12 +201,15 @@ def _training(
 class _Shrinking:
     """Batches of the plan; after running out of memory, of a smaller one."""
 
-    def __init__(self, folder: Path, job: TrainingJob, plan: Plan, data: RoundData, chance: Chance) -> None:
+    def __init__(
+        self, folder: Path, job: TrainingJob, plan: Plan, data: RoundData, chance: Chance, share: Share
+    ) -> None:
         self.plan = plan
         self._folder = folder
         self._job = job
         self._data = data
         self._chance = chance
+        self._share = share
 
     def batches(self) -> Batches:
         training = self._job.training()
@@ -165,14 +221,13 @@ class _Shrinking:
             foreground_share=training.foreground_share,
             views=replace(self._job.views(), mirror_left_right=self.plan.mirror_left_right),
         )
-        return Sampler(self._data.labeled, self._data.unlabeled, settings, self._chance)
+        return Sampler(self._data.labeled, self._data.unlabeled, settings, self._chance, self._share)
 
     def smaller(self) -> Batches | None:
-        """Half the patches first, then smaller ones."""
-        plan = self.plan
-        if max(plan.labeled_patches, plan.unlabeled_patches) > 1:
-            halves = {n: (getattr(plan, n) + 1) // 2 for n in ("labeled_patches", "unlabeled_patches")}
-            self.plan = replace(plan, **halves)
+        """Half the patches first, then smaller ones; at least one for each process."""
+        plan, share = self.plan, self._share
+        if max(plan.labeled_patches, plan.unlabeled_patches) > share.size:
+            self.plan = _patches(plan, lambda patches: share.filled((patches + 1) // 2))
         else:
             patch = smaller_patch(plan.patch_size_voxels)
             if patch is None:

@@ -1,20 +1,35 @@
 """Patches cut and augmented on the device: where they lie, and how they are cut.
 
+What chance decides is drawn on the host first, for all patches of a step; then each process cuts its share of them.
+The numbers reach the device in one copy, so that nothing waits for it.
+
 Shapes: L labeled patches, U unlabeled patches, C channels, D H W voxels.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from barl.methods.protocol import Batch
+from barl.training.distributed import Share
+from barl.training.mixing import Piece, draw_piece, paste
 from barl.training.resident import NOT_ANNOTATED, ResidentCase
-from barl.training.views import Chance, ViewSettings, change_intensity, draw_affine
+from barl.training.views import (
+    Chance,
+    IntensityChange,
+    ViewSettings,
+    change_intensity,
+    draw_affine,
+    draw_intensity,
+)
 
 Size = tuple[int, int, int]
 
@@ -31,12 +46,50 @@ class SamplerSettings:
     views: ViewSettings
 
 
+@dataclass(frozen=True)
+class Box:
+    """The smallest part of a volume that holds a turned patch, and how the patch lies in it."""
+
+    low: Size
+    high: Size
+    lie: np.ndarray
+    """(4, 3) float32: steps along the patch's axes, and its center, as ``grid_sample`` wants them."""
+
+    def of(self, volume: Tensor) -> Tensor:
+        """That part of (C, D, H, W)."""
+        (d, h, w), (d_end, h_end, w_end) = self.low, self.high
+        return volume[:, d:d_end, h:h_end, w:w_end]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What chance has decided about one patch; nothing is cut yet."""
+
+    case: ResidentCase
+    box: Box
+    change: IntensityChange
+    """Of a labeled patch, or of an unlabeled patch's strong view."""
+
+    guest: Draw | None = None
+    """A labeled patch, a piece of which is pasted into this patch's strong view."""
+
+    piece: Piece | None = None
+    """Which piece."""
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """(16,) float32: all that the device needs to know."""
+        return np.concatenate([self.box.lie.ravel(), np.array(self.change.numbers, np.float32)])
+
+
 class Sampler:
     """Draws one batch after the other from resident cases.
 
     Args:
         labeled: cases with annotations, at least one.
         unlabeled: cases for the unlabeled terms; annotated ones belong to them too.
+        settings: of the whole batch.
+        share: which part of the batch is cut here. Chance goes on as if it were the whole.
     """
 
     def __init__(
@@ -45,54 +98,77 @@ class Sampler:
         unlabeled: Sequence[ResidentCase],
         settings: SamplerSettings,
         chance: Chance,
+        share: Share | None = None,
     ) -> None:
         self.labeled = list(labeled)
         self.unlabeled = list(unlabeled)
         self.settings = settings
         self.chance = chance
+        self.share = share or Share()
 
     def next_batch(self) -> Batch:
         """Labeled patches with labels, unlabeled patches in two views."""
-        images, labels = self._labeled_patches()
+        labeled, unlabeled = self.draw()
+        return self.cut(self.share.of(labeled), self.share.of(unlabeled))
+
+    def draw(self) -> tuple[list[Draw], list[Draw]]:
+        """The next labeled and unlabeled patches of the whole batch; the device is not asked."""
+        settings = self.settings
+        labeled = [self._labeled() for _ in range(settings.labeled_patches)]
+        return labeled, [self._unlabeled() for _ in range(settings.unlabeled_patches if self.unlabeled else 0)]
+
+    def cut(self, labeled: Sequence[Draw], unlabeled: Sequence[Draw]) -> Batch:
+        """The patches as they were drawn, at least one labeled; what has to be known is on the host already."""
+        device = self.chance.device
+        guests = [draw.guest for draw in unlabeled if draw.guest is not None]
+        annotated = [*labeled, *guests]
+        numbers = _brought(torch.from_numpy(np.stack([draw.numbers for draw in (*annotated, *unlabeled)])), device)
+        lies, changes = numbers[:, :12].view(-1, 4, 3), numbers[:, 12:]
+        axes = patch_axes(self.settings.patch_size_voxels, device)
+        images, labels, weak = [], [], []
+        for draw, lie in zip(annotated, lies[: len(annotated)], strict=True):
+            grid = patch_grid(axes, lie)
+            images.append(cut_image(draw.case.image, draw.box, grid))
+            labels.append(cut_label(draw.case, draw.box, grid))
+        for draw, lie in zip(unlabeled, lies[len(annotated) :], strict=True):
+            weak.append(cut_image(draw.case.image, draw.box, patch_grid(axes, lie)))
+        plain, label = torch.stack(images), torch.stack(labels)
+        views = torch.stack(weak) if weak else plain[:0]
+        shown = change_intensity(plain, [draw.change for draw in annotated], changes[: len(annotated)])
+        strong = change_intensity(views, [draw.change for draw in unlabeled], changes[len(annotated) :])
+        count, pasted = len(labeled), None
+        if guests:
+            strong, pasted = paste(strong, shown[count:], label[count:], [draw.piece for draw in unlabeled])
+        return Batch(labeled=shown[:count], label=label[:count], weak=views, strong=strong, pasted=pasted)
+
+    def _labeled(self) -> Draw:
+        case = self.labeled[self.chance.index(len(self.labeled))]
+        return self._draw(case, self._labeled_place(case), self.settings.views.labeled_intensity)
+
+    def _unlabeled(self) -> Draw:
+        case = self.unlabeled[self.chance.index(len(self.unlabeled))]
+        draw = self._draw(case, [self.chance.index(size) for size in case.shape], 1.0)
         views = self.settings.views
-        labeled = change_intensity(images, views, self.chance, views.labeled_intensity)
-        weak = self._unlabeled_patches(like=images)
-        strong = change_intensity(weak, views, self.chance) if len(weak) else weak
-        return Batch(labeled=labeled, label=labels, weak=weak, strong=strong)
+        piece = draw_piece(self.settings.patch_size_voxels, views.paste_share, views.paste_side, self.chance)
+        return draw if piece is None else replace(draw, guest=self._labeled(), piece=piece)
 
-    def _labeled_patches(self) -> tuple[Tensor, Tensor]:
-        images, labels = [], []
-        for _ in range(self.settings.labeled_patches):
-            case = self.labeled[self.chance.index(len(self.labeled))]
-            assert case.label is not None
-            center = self._labeled_center(case)
-            affine = draw_affine(self.settings.views, self.settings.spacing_mm, self.chance)
-            image, label = cut_patch(case, center, affine, self.settings.patch_size_voxels, self.chance.device)
-            images.append(image)
-            labels.append(label)
-        return torch.stack(images), torch.stack(labels)
+    def _draw(self, case: ResidentCase, place: Sequence[int], strength: float) -> Draw:
+        settings = self.settings
+        center = keep_inside(place, case.shape, settings.patch_size_voxels)
+        affine = draw_affine(settings.views, settings.spacing_mm, self.chance)
+        box = find_box(center, affine, settings.patch_size_voxels, case.shape)
+        return Draw(case, box, draw_intensity(settings.views, self.chance, strength))
 
-    def _unlabeled_patches(self, like: Tensor) -> Tensor:
-        patches = []
-        for _ in range(self.settings.unlabeled_patches if self.unlabeled else 0):
-            case = self.unlabeled[self.chance.index(len(self.unlabeled))]
-            center = [self.chance.index(size) for size in case.shape]
-            affine = draw_affine(self.settings.views, self.settings.spacing_mm, self.chance)
-            inside = keep_inside(center, case.shape, self.settings.patch_size_voxels)
-            patches.append(cut_image(case.image, inside, affine, self.settings.patch_size_voxels, self.chance.device))
-        return torch.stack(patches) if patches else like[:0]
-
-    def _labeled_center(self, case: ResidentCase) -> list[float]:
-        """On a foreground voxel of an evenly drawn class, or on any annotated voxel."""
+    def _labeled_place(self, case: ResidentCase) -> list[int]:
+        """A foreground voxel of an evenly drawn class, or any annotated voxel."""
         groups = case.places
         if len(groups) > 1 and self.chance.happens(self.settings.foreground_share):
             group = groups[1 + self.chance.index(len(groups) - 1)]
         else:
-            ends = torch.tensor([places.count for places in groups], dtype=torch.float64).cumsum(0)
-            draw = self.chance.uniform(0.0, float(ends[-1]))
-            group = groups[min(int(torch.searchsorted(ends, draw, right=True)), len(groups) - 1)]
-        place = [int(v) for v in group.indices[self.chance.index(len(group.indices))]]
-        return keep_inside(place, case.shape, self.settings.patch_size_voxels)
+            ends = list(accumulate(places.count for places in groups))
+            draw = self.chance.uniform(0.0, ends[-1])
+            group = groups[min(bisect_right(ends, draw), len(groups) - 1)]
+        return [int(v) for v in group.indices[self.chance.index(len(group.indices))]]
 
 
 def keep_inside(center: Sequence[int], shape: Size, patch: Size) -> list[float]:
@@ -107,61 +183,60 @@ def keep_inside(center: Sequence[int], shape: Size, patch: Size) -> list[float]:
     return moved
 
 
-def cut_patch(
-    case: ResidentCase, center: Sequence[float], affine: Tensor, patch: Size, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Image (C, D, H, W) float32 and label (D, H, W) int64 on the device; outside the volume the label is 255."""
-    assert case.label is not None
-    image = cut_image(case.image, center, affine, patch, device)
-    # One is added, so that what lies outside samples to 0 and is told from background.
-    label = _sample(case.label.unsqueeze(0), center, affine, patch, device, mode="nearest", shift=1.0)[0]
-    label = label.round().long() - 1
-    return image, torch.where(label < 0, NOT_ANNOTATED, label)
+def find_box(center: Sequence[float], affine: np.ndarray, patch: Size, shape: Size) -> Box:
+    """Where a patch lies in a volume.
 
-
-def cut_image(volume: Tensor, center: Sequence[float], affine: Tensor, patch: Size, device: torch.device) -> Tensor:
-    """(C, D, H, W) float32 on the device; outside the volume its border goes on."""
-    return _sample(volume, center, affine, patch, device, mode="bilinear", shift=0.0)
-
-
-def _sample(
-    volume: Tensor,
-    center: Sequence[float],
-    affine: Tensor,
-    patch: Size,
-    device: torch.device,
-    *,
-    mode: str,
-    shift: float,
-) -> Tensor:
-    """One ``grid_sample`` on the smallest box that holds the turned patch."""
-    low, high = _box(center, affine, patch, volume.shape[1:])
-    box = volume[:, low[0] : high[0], low[1] : high[1], low[2] : high[2]].to(device).float() + shift
-    sizes = [h - b for h, b in zip(high, low, strict=True)]
-    grid = _grid(center, affine, patch, low, sizes, device)
-    padding = "border" if shift == 0 else "zeros"
-    return functional.grid_sample(box[None], grid[None], mode=mode, padding_mode=padding, align_corners=False)[0]
-
-
-def _box(center: Sequence[float], affine: Tensor, patch: Size, shape: Sequence[int]) -> tuple[list[int], list[int]]:
-    half = torch.tensor(patch, dtype=torch.float64) / 2
-    reach = affine.abs() @ half
+    Args:
+        center: D, H, W of the patch's center, in voxels of the volume.
+        affine: (3, 3) from patch offsets to volume offsets, both in voxels.
+        patch: its size.
+        shape: the volume's.
+    """
+    reach = np.abs(affine) @ (np.array(patch) / 2)
     low, high = [], []
     for place, extent, size in zip(center, reach.tolist(), shape, strict=True):
         low.append(min(max(int(place - extent) - 1, 0), size - 1))
         high.append(max(min(int(place + extent) + 3, size), low[-1] + 1))
-    return low, high
+    extent = np.subtract(high, low)
+    # grid_sample's range is -1 to 1 over the box, its order W, H, D.
+    steps = (affine * (2 / extent)[:, None]).T[:, ::-1]
+    start = ((2 * np.subtract(center, low) + 1) / extent - 1)[::-1]
+    return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]), np.vstack([steps, start]).astype(np.float32))
 
 
-def _grid(
-    center: Sequence[float], affine: Tensor, patch: Size, low: Sequence[int], sizes: Sequence[int], device: torch.device
-) -> Tensor:
-    """(D, H, W, 3) in grid_sample's order (W, H, D) and range, -1 to 1 over the box."""
-    extent = torch.tensor(sizes, dtype=torch.float64)
-    offset = torch.tensor(center, dtype=torch.float64) - torch.tensor(low, dtype=torch.float64)
-    scale = 2 / extent
-    matrix = (affine * scale[:, None]).flip(0).float().to(device)
-    start = ((2 * offset + 1) / extent - 1).flip(0).float().to(device)
-    axes = [torch.arange(size, device=device, dtype=torch.float32) - (size - 1) / 2 for size in patch]
-    d, h, w = (axis.view([-1 if i == k else 1 for i in range(3)] + [1]) * matrix[:, k] for k, axis in enumerate(axes))
-    return d + h + w + start
+def patch_axes(patch: Size, device: torch.device) -> list[Tensor]:
+    """Offsets of a patch's voxels from its center, along D, H and W; they broadcast to (D, H, W, 1)."""
+    shapes = [(-1, 1, 1, 1), (1, -1, 1, 1), (1, 1, -1, 1)]
+    offsets = [torch.arange(size, device=device, dtype=torch.float32) - (size - 1) / 2 for size in patch]
+    return [offset.view(shape) for offset, shape in zip(offsets, shapes, strict=True)]
+
+
+def patch_grid(axes: Sequence[Tensor], lie: Tensor) -> Tensor:
+    """(D, H, W, 3) where each voxel of a patch lies in its box, from the box's ``lie`` on the device."""
+    d, h, w = axes
+    return d * lie[0] + (h * lie[1] + (w * lie[2] + lie[3]))
+
+
+def cut_image(volume: Tensor, box: Box, grid: Tensor) -> Tensor:
+    """(C, D, H, W) float32 on the grid's device; outside the volume its border goes on."""
+    return _sample(_brought(box.of(volume), grid.device).float(), grid, mode="bilinear", padding="border")
+
+
+def cut_label(case: ResidentCase, box: Box, grid: Tensor) -> Tensor:
+    """(D, H, W) int64 on the grid's device; 255 outside the volume."""
+    assert case.label is not None
+    # One is added, so that what lies outside samples to 0 and is told from background.
+    label = _brought(box.of(case.label.unsqueeze(0)), grid.device).float() + 1
+    sampled = _sample(label, grid, mode="nearest", padding="zeros")[0].round().long() - 1
+    return torch.where(sampled < 0, NOT_ANNOTATED, sampled)
+
+
+def _sample(box: Tensor, grid: Tensor, *, mode: str, padding: str) -> Tensor:
+    return functional.grid_sample(box[None], grid[None], mode=mode, padding_mode=padding, align_corners=False)[0]
+
+
+def _brought(x: Tensor, device: torch.device) -> Tensor:
+    """On the device; from the host's memory by a copy that nothing waits for."""
+    if device.type != "cuda" or x.device.type == "cuda":
+        return x.to(device)
+    return torch.empty(x.shape, dtype=x.dtype, pin_memory=True).copy_(x).to(device, non_blocking=True)

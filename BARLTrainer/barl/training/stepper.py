@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from barl.errors import DivergedError
 from barl.methods.protocol import Batch, LossTerms, Method, Progress
+from barl.training.distributed import Group
 from barl.training.schedule import learning_rate
 from barl.training.settings import TrainingSettings
 
@@ -25,7 +26,15 @@ class Stepper:
     for the host.
     """
 
-    def __init__(self, method: Method[Any], model: nn.Module, settings: TrainingSettings, device: torch.device) -> None:
+    def __init__(
+        self,
+        method: Method[Any],
+        model: nn.Module,
+        settings: TrainingSettings,
+        device: torch.device,
+        group: Group | None = None,
+    ) -> None:
+        self.group = group or Group(device)
         self.method = method
         self.model = model
         self.settings = settings
@@ -52,7 +61,7 @@ class Stepper:
             loss = self.method.training_step(self.model, batch, progress)
         self.optimizer.zero_grad(set_to_none=True)
         loss.total.backward()  # type: ignore[no-untyped-call]
-        self._update(loss, progress)
+        self._update(self._averaged(loss), progress)
 
     def read_losses(self) -> dict[str, float]:
         """Means since the last reading; waits for the device.
@@ -70,6 +79,11 @@ class Stepper:
         means = {name: value / self._counts[name] for name, value in zip(self._sums, values, strict=True)}
         self._sums, self._counts = {}, Counter()
         return means
+
+    def _averaged(self, loss: LossTerms) -> LossTerms:
+        """Gradients and losses of the whole batch: what is not finite in one process, is so in all."""
+        total, *terms = self.group.average(self.parameters, [loss.total.detach(), *loss.terms.values()])
+        return LossTerms(total, dict(zip(loss.terms, terms, strict=True)))
 
     def _update(self, loss: LossTerms, progress: Progress) -> None:
         norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm, foreach=True)

@@ -1,7 +1,8 @@
 """Weak and strong views: what is drawn by chance, and how it is applied.
 
-Random numbers are drawn here and nowhere else, on the host, so that a replay, two branches and a test see the same
-views on any device; only noise fields are drawn on the device.
+Random numbers are drawn here and nowhere else, on the host and for whole batches, so that a replay, two branches, a
+process with a part of the batch and a test see the same views on any device. Noise is drawn on the device, from a seed
+for each patch.
 
 Shapes: B patches, C channels, D H W voxels.
 """
@@ -9,8 +10,10 @@ Shapes: B patches, C channels, D H W voxels.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -52,10 +55,25 @@ class ViewSettings:
     blur_share: float = 0.25
     """Strong view: share of patches seen at half resolution."""
 
+    paste_share: float = 1.0
+    """Strong view: share of patches that are mixed with a labeled patch (copy-paste). Methods without unlabeled terms
+    have no strong view. All, as in the paper: mixing some was not tried."""
+
+    paste_side: float = 0.67
+    """Strong view: edges of the box that is mixed, as a share of the patch's; two thirds, as in the paper."""
+
     def __post_init__(self) -> None:
         if not 0 <= self.rotation_degrees <= 180:
             raise SettingsError(f"rotation_degrees must be from 0 to 180, got {self.rotation_degrees}")
-        for name in ("scale", "affine_share", "blur_share", "contrast", "labeled_intensity"):
+        for name in (
+            "scale",
+            "affine_share",
+            "blur_share",
+            "contrast",
+            "labeled_intensity",
+            "paste_share",
+            "paste_side",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingsError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
         for name in ("gamma", "brightness", "noise"):
@@ -64,12 +82,12 @@ class ViewSettings:
 
 
 class Chance:
-    """Seeded numbers: one generator on the host for choices, one on the device for noise fields."""
+    """Seeded numbers, drawn on the host."""
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self.host = torch.Generator().manual_seed(seed)
-        self.fields = torch.Generator(device=device).manual_seed(seed + 1)
         self.device = device
+        """Where what was drawn is applied."""
 
     def uniform(self, low: float, high: float) -> float:
         """One number between the two."""
@@ -83,76 +101,117 @@ class Chance:
         """A whole number from 0 to count - 1."""
         return int(torch.randint(count, (), generator=self.host))
 
-    def column(self, count: int, low: float, high: float) -> Tensor:
-        """(count, 1, 1, 1, 1) numbers on the device, one a patch."""
-        numbers = low + (high - low) * torch.rand(count, generator=self.host)
-        return numbers.to(self.device).view(-1, 1, 1, 1, 1)
-
-    def normal_like(self, x: Tensor) -> Tensor:
-        """Standard normal noise of the same shape."""
-        return torch.randn(x.shape, generator=self.fields, device=x.device, dtype=x.dtype)
-
     def state(self) -> dict[str, Tensor]:
         """What a checkpoint keeps."""
-        return {"host": self.host.get_state(), "fields": self.fields.get_state()}
+        return {"host": self.host.get_state()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on where ``state`` was taken; on another kind of device the noise fields begin anew."""
+        """Go on where ``state`` was taken."""
         self.host.set_state(state["host"].cpu())
-        if state["fields"].numel() == self.fields.get_state().numel():
-            self.fields.set_state(state["fields"].cpu())
 
 
-def draw_affine(settings: ViewSettings, spacing_mm: tuple[float, float, float], chance: Chance) -> Tensor:
+def draw_affine(settings: ViewSettings, spacing_mm: tuple[float, float, float], chance: Chance) -> np.ndarray:
     """(3, 3) matrix from patch offsets to volume offsets, both in voxels (D, H, W).
 
     Rotation and scale act in millimetres, so that anisotropic voxels keep their shape.
     """
-    matrix = torch.eye(3, dtype=torch.float64)
+    matrix = np.eye(3)
     if chance.happens(settings.affine_share):
+        limit = math.radians(settings.rotation_degrees)
         for axis in range(3):
-            limit = math.radians(settings.rotation_degrees)
             matrix = matrix @ _rotation(axis, chance.uniform(-limit, limit))
         matrix = matrix / math.exp(chance.uniform(-1, 1) * math.log1p(settings.scale))
     if settings.mirror_left_right and chance.happens(0.5):
         matrix[:, 2] = -matrix[:, 2]
-    spacing = torch.tensor(spacing_mm, dtype=torch.float64)
-    return (matrix * spacing) / spacing[:, None]
+    spacing = np.array(spacing_mm)
+    in_voxels: np.ndarray = (matrix * spacing) / spacing[:, None]
+    return in_voxels
 
 
-def _rotation(axis: int, angle: float) -> Tensor:
+def _rotation(axis: int, angle: float) -> np.ndarray:
     i, j = [a for a in range(3) if a != axis]
-    matrix = torch.eye(3, dtype=torch.float64)
+    matrix = np.eye(3)
     matrix[i, i] = matrix[j, j] = math.cos(angle)
     matrix[i, j], matrix[j, i] = -math.sin(angle), math.sin(angle)
     return matrix
 
 
-def change_intensity(x: Tensor, settings: ViewSettings, chance: Chance, strength: float = 1.0) -> Tensor:
+@dataclass(frozen=True, kw_only=True)
+class IntensityChange:
+    """What chance has decided about the intensities of one patch."""
+
+    coarse: bool
+    """Seen at half resolution."""
+
+    gamma: float
+    """Exponent on intensities scaled to 0 ... 1."""
+
+    contrast: float
+    """Factor on the distance to the mean."""
+
+    shift: float
+    """In standard deviations of the volume."""
+
+    sigma: float
+    """Standard deviation of the noise, in those of the volume."""
+
+    noise_seed: int
+
+    @property
+    def numbers(self) -> tuple[float, float, float, float]:
+        """Those that the device needs."""
+        return self.gamma, self.contrast, self.shift, self.sigma
+
+
+def draw_intensity(settings: ViewSettings, chance: Chance, strength: float = 1.0) -> IntensityChange:
+    """A patch's own change.
+
+    Args:
+        strength: 0 changes nothing, 1 is the full strong view.
+    """
+    return IntensityChange(
+        coarse=chance.happens(settings.blur_share * strength),
+        gamma=math.exp(chance.uniform(-settings.gamma, settings.gamma) * strength),
+        contrast=1 + chance.uniform(-settings.contrast, settings.contrast) * strength,
+        shift=chance.uniform(-settings.brightness, settings.brightness) * strength,
+        sigma=chance.uniform(0, settings.noise) * strength,
+        noise_seed=chance.index(2**62),
+    )
+
+
+def change_intensity(x: Tensor, changes: Sequence[IntensityChange], numbers: Tensor) -> Tensor:
     """The strong view: blur, contrast, brightness, gamma, noise; geometry stays.
 
     Args:
         x: (B, C, D, H, W) float32, normalized to standard deviation 1.
-        strength: 0 changes nothing, 1 is the full strong view.
+        changes: of each patch.
+        numbers: (B, 4) the ``numbers`` of the changes, on the device of ``x``.
     """
-    count = len(x)
-    x = _half_resolution(x, [chance.happens(settings.blur_share * strength) for _ in range(count)])
-    gamma = torch.exp(chance.column(count, -settings.gamma, settings.gamma) * strength)
-    contrast = 1 + chance.column(count, -settings.contrast, settings.contrast) * strength
-    shift = chance.column(count, -settings.brightness, settings.brightness) * strength
-    sigma = chance.column(count, 0, settings.noise) * strength
+    if len(x) == 0:
+        return x
+    x = _half_resolution(x, [change.coarse for change in changes])
+    gamma, contrast, shift, sigma = (column.view(-1, 1, 1, 1, 1) for column in numbers.unbind(1))
     low = x.amin(dim=(1, 2, 3, 4), keepdim=True)
     extent = (x.amax(dim=(1, 2, 3, 4), keepdim=True) - low).clamp(min=1e-5)
     middle = x.mean(dim=(1, 2, 3, 4), keepdim=True)
     x = ((x - low) / extent).pow(gamma) * extent + low
-    return (x - middle) * contrast + middle + shift + sigma * chance.normal_like(x)
+    return (x - middle) * contrast + middle + shift + sigma * _noise(x, changes)
 
 
-def _half_resolution(x: Tensor, chosen: list[bool]) -> Tensor:
+def _half_resolution(x: Tensor, chosen: Sequence[bool]) -> Tensor:
     if not any(chosen):
         return x
-    rows = [index for index, wanted in enumerate(chosen) if wanted]
-    coarse = functional.avg_pool3d(x[rows], 2)
     x = x.clone()
-    x[rows] = functional.interpolate(coarse, size=x.shape[2:], mode="trilinear", align_corners=False)
+    for patch, wanted in zip(torch.split(x, 1), chosen, strict=True):
+        if wanted:
+            coarse = functional.avg_pool3d(patch, 2)
+            patch.copy_(functional.interpolate(coarse, size=x.shape[2:], mode="trilinear", align_corners=False))
     return x
+
+
+def _noise(x: Tensor, changes: Sequence[IntensityChange]) -> Tensor:
+    """Standard normal noise of the same shape, the same for a patch in whatever batch it is."""
+    generator, noise = torch.Generator(device=x.device), torch.empty_like(x)
+    for patch, change in zip(noise, changes, strict=True):
+        patch.normal_(generator=generator.manual_seed(change.noise_seed))
+    return noise
