@@ -225,6 +225,46 @@ def test_a_volume_that_does_not_fit_into_memory_is_told_so(error: Exception) -> 
         a_double(predict=too_large).predict(a_volume()[0])
 
 
+def remembering(sizes: list[int], most: int) -> Callable[[Tensor], Tensor]:
+    """A double whose memory holds a few windows only, and that notes how many came."""
+
+    def look(windows: Tensor) -> Tensor:
+        sizes.append(len(windows))
+        if len(windows) > most:
+            raise RuntimeError("CUDA out of memory")
+        return brighter_than_the_rest(windows)
+
+    return look
+
+
+def test_less_memory_than_a_pass_takes_means_fewer_windows_at_once_from_then_on() -> None:
+    sizes: list[int] = []
+    predictor = a_double(predict=remembering(sizes, most=2))
+    predictor.windows_at_once = 8
+    volume, inside = a_volume((50, 60, 100))
+    assert np.array_equal(predictor.predict(volume).labels == 3, inside)
+    assert sizes[:3] == [8, 4, 2]
+    assert max(sizes[3:]) == 2
+    assert predictor.windows_at_once == 2
+
+
+def test_windows_together_give_what_each_gives_alone(fp32: Precision) -> None:
+    volume, _ = a_volume((40, 40, 70))
+    model = tiny_method("barl").build(1, 3).eval()
+    predictor = Predictor(a_card(), model, lambda p: tiny_method("barl").predict(model, p), CPU, fp32)
+    alone = predictor.predict(volume)
+    predictor.windows_at_once = 3
+    together = predictor.predict(volume)
+    assert np.abs(alone.entropy.astype(int) - together.entropy).mean() < 0.1
+    assert (alone.labels != together.labels).mean() < 1e-3
+
+
+def test_a_prepared_array_that_cannot_be_written_to_is_read_all_the_same() -> None:
+    array = np.zeros((1, *PATCH), np.float16)
+    array.flags.writeable = False
+    a_double().maps(array, PATCH)
+
+
 def test_other_errors_of_a_network_are_not_taken_for_memory() -> None:
     def broken(windows: Tensor) -> Tensor:
         raise RuntimeError("shapes do not match")
@@ -248,11 +288,19 @@ def test_a_folder_without_a_model_is_told_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"format_version": 1}', '{"format_version": "new"}', '{"format_version": null}']
+    ("content", "told"),
+    [
+        ("", ", line 1: this is not valid JSON"),
+        ("{", ", line 1: this is not valid JSON"),
+        ("[]", ": expected an object"),
+        ('{"format_version": "new"}', ": format_version must be a whole number, got 'new'"),
+        ('{"format_version": null}', ": format_version must be a whole number, got None"),
+        ('{"format_version": 1}', " is damaged .* Copy the model folder again"),
+    ],
 )
-def test_a_damaged_card_is_told_with_its_path(a_model: Path, content: str) -> None:
+def test_a_damaged_card_is_told_with_its_path(a_model: Path, content: str, told: str) -> None:
     (a_model / "model.json").write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match=r"model\.json is damaged"):
+    with pytest.raises(InputError, match=rf"model\.json{told}"):
         Predictor.load(a_model, CPU)
 
 
@@ -262,8 +310,8 @@ def edited(folder: Path, **values: Any) -> None:
 
 
 def test_a_card_of_a_newer_barl_is_refused(a_model: Path) -> None:
-    edited(a_model, format_version=2)
-    with pytest.raises(NewerFormatError, match=r"newer BARL \(format 2, this one reads up to 1\)"):
+    edited(a_model, format_version=2, written_by="7.0")
+    with pytest.raises(NewerFormatError, match=r"model\.json has format 2; .* Install BARL 7\.0 or newer"):
         Predictor.load(a_model, CPU)
 
 

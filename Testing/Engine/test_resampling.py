@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from barl.inference.resampling import LEVELS, Maps, collect
+from barl.inference.resampling import LEVELS, Maps, collect, most_likely
 from barl.inference.sliding_window import Size, Slab
 from barl.inference.uncertainty import normalized_entropy
 
@@ -97,3 +97,12 @@ def test_32_classes_are_told_apart() -> None:
     probability = torch.eye(32).view(32, 32, 1, 1)
     maps = collect(in_slabs(probability, torch.zeros(32, 1, 1), [5]), (32, 1, 1), (32, 1, 1))
     assert maps.classes.ravel().tolist() == list(range(32))
+
+
+@given(st.integers(2, 33), st.integers(0, 99))
+def test_the_most_likely_class_is_the_first_of_the_largest(classes: int, seed: int) -> None:
+    # Whole numbers, so that many are equal.
+    some = torch.randint(4, (classes, 3, 4, 5), generator=torch.Generator().manual_seed(seed)).float()
+    found = most_likely(some)
+    assert found.dtype == torch.uint8
+    assert np.array_equal(found.numpy(), some.numpy().argmax(axis=0))

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from barl.inference import sliding_window
 from barl.inference.sliding_window import Size, WindowSettings, blending_weight, slide, window_starts
-from barl.inference.uncertainty import disagreement
+from barl.inference.uncertainty import consensus
 
 CPU = torch.device("cpu")
 Predict = Callable[[Tensor], Tensor]
@@ -57,8 +58,8 @@ def plainly(predict: Predict, volume: Tensor, window: WindowSettings) -> tuple[T
     for corner in itertools.product(*(window_starts(extent, size, window.overlap) for extent, size in axes)):
         ends = zip(corner, window.size_voxels, strict=True)
         where = (slice(None), *(slice(first, first + size) for first, size in ends))
-        branches = predict(volume[where][None]).softmax(dim=2)
-        parts = [branches.mean(dim=1)[0], disagreement(branches), torch.ones(1, *window.size_voxels)]
+        mean, unlike = consensus(predict(volume[where][None]))
+        parts = [mean[0], unlike, torch.ones(1, *window.size_voxels)]
         if sums is None:
             sums = [torch.zeros(len(part), *volume.shape[1:]) for part in parts]
         for total, part in zip(sums, parts, strict=True):
@@ -90,9 +91,9 @@ def test_a_constant_prediction_stays_constant(shape: Size, window: Size, overlap
 
     asked = WindowSettings(size_voxels=window, overlap=overlap, batch=batch)
     probability, unlike = whole(constant, some_volume(shape), asked)
-    branches = constant(torch.zeros(1, 1, 1, 1, 1)).softmax(dim=2)
-    torch.testing.assert_close(probability, branches.mean(dim=1)[0].expand(3, *shape), atol=1e-5, rtol=0)
-    torch.testing.assert_close(unlike, disagreement(branches)[0].expand(shape), atol=1e-5, rtol=0)
+    expected, differ = consensus(constant(torch.zeros(1, 1, 1, 1, 1)))
+    torch.testing.assert_close(probability, expected[0].expand(3, *shape), atol=1e-5, rtol=0)
+    torch.testing.assert_close(unlike, differ[0].expand(shape), atol=1e-5, rtol=0)
 
 
 @settings(max_examples=40, deadline=None)
@@ -103,9 +104,9 @@ def test_every_voxel_is_covered_once_and_in_its_place(
     volume = some_volume(shape, seed)
     asked = WindowSettings(size_voxels=window, overlap=overlap, batch=batch)
     probability, unlike = whole(by_intensity, volume, asked)
-    branches = by_intensity(volume[None]).softmax(dim=2)
-    torch.testing.assert_close(probability, branches.mean(dim=1)[0], atol=1e-5, rtol=0)
-    torch.testing.assert_close(unlike, disagreement(branches)[0], atol=1e-5, rtol=0)
+    expected, differ = consensus(by_intensity(volume[None]))
+    torch.testing.assert_close(probability, expected[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(unlike, differ[0], atol=1e-5, rtol=0)
 
 
 @settings(max_examples=30, deadline=None)
@@ -194,3 +195,70 @@ def test_slices_leave_before_the_last_window_is_asked() -> None:
     first = next(slabs)
     assert len(asked) == 1
     assert first.probability.shape[1] == 4
+
+
+# Air
+
+
+def in_air(channels: int = 1) -> Tensor:
+    """Air of two values around a body in one corner; far from it first and last channel have a lone voxel each."""
+    volume = torch.full((channels, 48, 40, 24), -1.25)
+    volume[:, 30:] = 0.5
+    volume[:, 2:13, 3:11, 4:12] = some_volume((11, 8, 8), channels=channels)
+    volume[0, 40, 38, 20] = volume[-1, 46, 2, 3] = 0.75
+    return volume
+
+
+def counting(seen: list[Tensor]) -> Predict:
+    """Looks at the place inside the window, and notes each window it was asked about."""
+
+    def look(windows: Tensor) -> Tensor:
+        seen.extend(windows)
+        return by_place(windows)
+
+    return look
+
+
+def holds_one_value(window: Tensor) -> bool:
+    return all(len(channel.unique()) == 1 for channel in window)
+
+
+def all_windows(volume: Tensor, asked: WindowSettings) -> list[Tensor]:
+    axes = zip(volume.shape[1:], asked.size_voxels, strict=True)
+    starts = [window_starts(extent, size, asked.overlap) for extent, size in axes]
+    d, h, w = asked.size_voxels
+    return [volume[:, z : z + d, y : y + h, x : x + w] for z, y, x in itertools.product(*starts)]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_networks_are_asked_once_about_air_of_one_value(channels: int, batch: int) -> None:
+    volume, seen = in_air(channels), []
+    asked = WindowSettings(size_voxels=(8, 8, 8), batch=batch)
+    whole(counting(seen), volume, asked)
+    there = all_windows(volume, asked)
+    empty = [window for window in there if holds_one_value(window)]
+    assert {float(window[0, 0, 0, 0]) for window in empty} == {-1.25, 0.5}
+    assert sum(holds_one_value(window) for window in seen) == 2
+    assert len(seen) == len(there) - len(empty) + 2
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("overlap", [0.0, 0.5, 0.7])
+def test_skipping_air_changes_not_a_bit_of_the_result(
+    overlap: float, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = WindowSettings(size_voxels=(8, 8, 8), overlap=overlap, batch=batch)
+    skipped = whole(by_place, in_air(), asked)
+    monkeypatch.setattr(sliding_window._Looks, "_fills", lambda self, corners: [None] * len(corners))
+    seen: list[Tensor] = []
+    thorough = whole(counting(seen), in_air(), asked)
+    assert len(seen) == len(all_windows(in_air(), asked))
+    for one, other in zip(skipped, thorough, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_air_whose_values_take_turns_is_told_apart() -> None:
+    volume = torch.tensor([0.0, 2.0, 0.0, 2.0]).repeat_interleave(16).expand(1, 8, 8, 64)
+    probability, _ = whole(by_intensity, volume, WindowSettings(size_voxels=(8, 8, 16), overlap=0.0))
+    torch.testing.assert_close(probability, consensus(by_intensity(volume[None]))[0][0])

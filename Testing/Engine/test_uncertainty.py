@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from barl.inference.uncertainty import disagreement, entropy, normalized_entropy
+from barl.inference.uncertainty import consensus, entropy, normalized_entropy
 
 
 def h(*probabilities: float) -> float:
@@ -22,8 +22,12 @@ def h(*probabilities: float) -> float:
 
 
 def branches(*rows: list[float]) -> Tensor:
-    """(1, R, K, 1, 1, 1) from the class probabilities of each branch."""
-    return torch.tensor(rows).view(1, len(rows), -1, 1, 1, 1)
+    """Logits (1, R, K, 1, 1, 1) from the class probabilities of each branch."""
+    return torch.tensor(rows).clamp(min=1e-30).log().view(1, len(rows), -1, 1, 1, 1)
+
+
+def disagreement(logits: Tensor) -> Tensor:
+    return consensus(logits)[1]
 
 
 def test_entropy_of_known_distributions() -> None:
@@ -67,11 +71,26 @@ def test_a_single_branch_never_disagrees() -> None:
     assert not disagreement(torch.rand(2, 1, 3, 4, 5, 6)).any()
 
 
+def test_what_the_branches_say_together_is_the_mean_of_their_softmaxes() -> None:
+    mean, _ = consensus(branches([0.9, 0.1], [0.2, 0.8]))
+    assert mean.flatten().tolist() == pytest.approx([0.55, 0.45])
+
+
+def test_order_in_memory_and_number_format_of_the_logits_make_no_difference() -> None:
+    logits = (3 * torch.randn(1, 2, 3, 4, 5, 6, generator=torch.Generator().manual_seed(0))).bfloat16()
+    before = logits.clone()
+    channels_last = logits.movedim(2, -1).contiguous().movedim(-1, 2)
+    for one, two in zip(consensus(channels_last), consensus(logits.float()), strict=True):
+        assert torch.equal(one, two)
+    assert torch.equal(logits, before)
+
+
 @given(st.integers(2, 4), st.integers(2, 6), st.floats(0.01, 30), st.integers(0, 1000))
 def test_both_stay_between_zero_and_one(count: int, classes: int, sharpness: float, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    some = (sharpness * torch.randn(2, count, classes, 2, 2, 2, generator=generator)).softmax(dim=2)
-    unlike, unsure = disagreement(some), normalized_entropy(some.mean(dim=1), dim=1)
+    some = sharpness * torch.randn(2, count, classes, 2, 2, 2, generator=generator)
+    mean, unlike = consensus(some)
+    unsure = normalized_entropy(mean, dim=1)
     for values in (unlike, unsure):
         assert values.shape == (2, 2, 2, 2)
         assert 0 <= float(values.min()) <= float(values.max()) <= 1

@@ -5,6 +5,7 @@ Shapes: D H W voxels of the image's own grid.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,13 @@ from barl.imaging.volumes import Volume
 from barl.inference.devices import Precision, choose_precision, is_out_of_memory
 from barl.inference.model_folder import ModelCard, read_card, read_weights
 from barl.inference.resampling import LEVELS, Maps, collect
-from barl.inference.sliding_window import WindowSettings, slide
+from barl.inference.sliding_window import Size, WindowSettings, slide
 from barl.methods.factory import make_method
 
 OnShare = Callable[[float], None]
+
+_GPU_VOXELS = 2 * 1024 * 1024
+"""Voxels of the windows in one pass on a GPU: small windows alone would not keep it busy (an estimate)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +83,7 @@ class Predictor:
         self.model = model
         self.device = device
         self.precision = precision
+        self.windows_at_once = windows_at_once(device, card.patch_size_voxels)
         self._predict = predict
 
     @classmethod
@@ -128,9 +133,12 @@ class Predictor:
     @torch.inference_mode()
     def maps(self, array: np.ndarray, shape: tuple[int, int, int], on_share: OnShare = lambda share: None) -> Maps:
         """Class indices and maps of a prepared (C, D, H, W) array, resampled to ``shape`` over the same extent."""
-        settings = WindowSettings(size_voxels=self.card.patch_size_voxels, overlap=self.card.overlap)
+        settings = WindowSettings(
+            size_voxels=self.card.patch_size_voxels, overlap=self.card.overlap, batch=self.windows_at_once
+        )
         try:
-            volume = torch.from_numpy(np.array(array)).to(self.device)
+            # torch warns of memory that cannot be written to, such as the cache's mapped files.
+            volume = torch.from_numpy(array if array.flags.writeable else array.copy()).to(self.device)
             return collect(slide(self._windows, volume, settings, self.device, on_share), array.shape[1:], shape)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
@@ -142,5 +150,22 @@ class Predictor:
             ) from error
 
     def _windows(self, windows: Tensor) -> Tensor:
-        with self.precision.autocast(self.device):
-            return self._predict(self.precision.arrange(windows))
+        """Logits of windows; where memory does not hold a pass of them all, fewer go through at once from now on."""
+        if len(windows) > self.windows_at_once:
+            return torch.cat([self._windows(part) for part in torch.split(windows, self.windows_at_once)])
+        try:
+            with self.precision.autocast(self.device):
+                return self._predict(self.precision.arrange(windows))
+        except (MemoryError, RuntimeError) as error:
+            if len(windows) == 1 or not is_out_of_memory(error):
+                raise
+        # Outside of the handler: the traceback would keep the tensors of the failed pass alive.
+        self.windows_at_once = (len(windows) + 1) // 2
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return self._windows(windows)
+
+
+def windows_at_once(device: torch.device, size: Size) -> int:
+    """How many windows go through the networks together: one on a CPU, where more were slower (docs/performance.md)."""
+    return 1 if device.type == "cpu" else max(1, _GPU_VOXELS // math.prod(size))

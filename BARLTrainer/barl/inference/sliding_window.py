@@ -1,6 +1,7 @@
 """Predict a volume of any size window by window, with memory that does not grow with the number of windows.
 
 Windows go through the volume slice direction first; as soon as no later window reaches a slice, it is final and leaves.
+Windows that hold nothing but one value, as air does once it is clipped, are all asked about in one.
 
 Shapes: B windows, R branches, C channels, K classes, D H W voxels.
 """
@@ -15,11 +16,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from barl.inference.uncertainty import disagreement
+from barl.inference.uncertainty import consensus
 
 Size = tuple[int, int, int]
 Predict = Callable[[Tensor], Tensor]
 """Logits (B, R, K, D, H, W) of windows (B, C, D, H, W)."""
+
+Fill = tuple[float, ...]
+"""The one value of each channel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,15 +74,14 @@ def slide(
     plane = list(itertools.product(starts[1], starts[2]))
     total, done = len(starts[0]) * len(plane), 0
     keep = _Inside([(before, before + extent) for (before, _), extent in zip(margin, volume.shape[1:], strict=True)])
+    looks = _Looks(predict, padded, settings, device)
     blended: _Buffer | None = None
     for index, first in enumerate(starts[0]):
-        for chunk in _chunks(plane, settings.batch):
-            corners = [(first, row, column) for row, column in chunk]
-            probability, unlike = _look(predict, padded, corners, size, device)
+        for corners, probability, unlike in looks.at([(first, row, column) for row, column in plane]):
             if blended is None:
                 blended = _Buffer(probability.shape[1], (size[0], *shape[1:]), device)
             blended.add(corners, probability, unlike, weight)
-            done += len(chunk)
+            done += len(corners)
             on_window(done / total)
         assert blended is not None
         following = starts[0][index + 1] if index + 1 < len(starts[0]) else first + size[0]
@@ -103,14 +106,45 @@ def blending_weight(size: Size, device: torch.device) -> Tensor:
     return (axes[0][:, None, None] * axes[1][:, None] * axes[2]).clamp(min=1e-3)
 
 
-def _look(
-    predict: Predict, volume: Tensor, corners: Sequence[Size], size: Size, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Mean probability (B, K, D, H, W) and disagreement (B, D, H, W) of some windows."""
-    d, h, w = size
-    windows = torch.stack([volume[:, z : z + d, y : y + h, x : x + w] for z, y, x in corners]).to(device).float()
-    branches = predict(windows).float().softmax(dim=2)
-    return branches.mean(dim=1), disagreement(branches)
+class _Looks:
+    """What the networks say of windows; of those that hold one value only they are asked once."""
+
+    def __init__(self, predict: Predict, volume: Tensor, settings: WindowSettings, device: torch.device) -> None:
+        self._predict = predict
+        self._volume = volume
+        self._settings = settings
+        self._device = device
+        self._air: tuple[Fill, tuple[Tensor, Tensor]] | None = None
+
+    def at(self, corners: Sequence[Size]) -> Iterator[tuple[Sequence[Size], Tensor, Tensor]]:
+        """Corners with their mean probability (B, K, D, H, W) and disagreement (B, D, H, W), in the order given."""
+        pairs = zip(corners, self._fills(corners), strict=True)
+        for fill, run in itertools.groupby(pairs, key=lambda pair: pair[1]):
+            same = [corner for corner, _ in run]
+            if fill is None:
+                yield from ((chunk, *self._ask(chunk)) for chunk in _chunks(same, self._settings.batch))
+            else:
+                # One after the other, as if each had been asked about: sums in another order would round otherwise.
+                yield from (([corner], *self._ask_of_air(fill, corner)) for corner in same)
+
+    def _ask(self, corners: Sequence[Size]) -> tuple[Tensor, Tensor]:
+        windows = torch.stack([self._window(corner) for corner in corners])
+        return consensus(self._predict(windows.to(self._device).float()))
+
+    def _ask_of_air(self, fill: Fill, corner: Size) -> tuple[Tensor, Tensor]:
+        """Only the newest is kept, so that memory does not grow with the values there are."""
+        if self._air is None or self._air[0] != fill:
+            self._air = (fill, self._ask([corner]))
+        return self._air[1]
+
+    def _fills(self, corners: Sequence[Size]) -> list[Fill | None]:
+        """Each channel's value where a window holds no other, None elsewhere; waits for the device once."""
+        windows = [self._window(corner) for corner in corners]
+        alike = torch.stack([(window == window[:, :1, :1, :1]).all() for window in windows]).tolist()
+        return [tuple(w[:, 0, 0, 0].tolist()) if same else None for w, same in zip(windows, alike, strict=True)]
+
+    def _window(self, corner: Size) -> Tensor:
+        return self._volume[(slice(None), *map(_span, corner, self._settings.size_voxels))]
 
 
 class _Buffer:
@@ -133,9 +167,11 @@ class _Buffer:
         total = self.sums[-1, :count]
         probability = self.sums[:-2, :count] / total
         unlike = self.sums[-2, :count] / total
-        kept = self.sums[:, count:].clone()
-        self.sums.zero_()
-        self.sums[:, : kept.shape[1]] = kept
+        depth = self.sums.shape[1]
+        for first in range(count, depth, count):
+            block = self.sums[:, first : first + count]
+            self.sums[:, first - count : first - count + block.shape[1]] = block
+        self.sums[:, depth - count :].zero_()
         return probability, unlike
 
 
@@ -168,6 +204,10 @@ def _padded(volume: Tensor, size: Size) -> tuple[Tensor, list[tuple[int, int]]]:
     return functional.pad(volume.float()[None], flat, mode="replicate")[0], margin
 
 
-def _chunks(items: Sequence[tuple[int, int]], count: int) -> Iterator[Sequence[tuple[int, int]]]:
+def _span(first: int, length: int) -> slice:
+    return slice(first, first + length)
+
+
+def _chunks(items: Sequence[Size], count: int) -> Iterator[Sequence[Size]]:
     for start in range(0, len(items), count):
         yield items[start : start + count]

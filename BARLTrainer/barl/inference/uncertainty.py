@@ -15,7 +15,7 @@ _TINY = 1e-7
 
 def entropy(probability: Tensor, dim: int) -> Tensor:
     """-sum_c p_c ln p_c over the class axis, in nats (Shannon 1948)."""
-    return -(probability * probability.clamp(min=_TINY).log()).sum(dim)
+    return probability.clamp(min=_TINY).log_().mul_(probability).sum(dim).neg_()
 
 
 def normalized_entropy(probability: Tensor, dim: int) -> Tensor:
@@ -27,20 +27,26 @@ def normalized_entropy(probability: Tensor, dim: int) -> Tensor:
     return (entropy(probability, dim) / math.log(probability.shape[dim])).clamp(0, 1)
 
 
-def disagreement(branches: Tensor) -> Tensor:
-    """Mutual information of class and branch: H(mean_r p_r) - mean_r H(p_r), over its largest value ln min(R, K).
+def consensus(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """What the branches say together, and how much they disagree.
 
-    0 where all branches say the same, 1 where each is certain of another class (Houlsby et al. 2011,
-    https://arxiv.org/abs/1112.5745; for networks Gal et al. 2017, https://arxiv.org/abs/1703.02910).
+    The disagreement is the mutual information of class and branch: H(mean_r p_r) - mean_r H(p_r), over its largest
+    value ln min(R, K). It is 0 where all branches say the same, 1 where each is certain of another class (Houlsby et
+    al. 2011, https://arxiv.org/abs/1112.5745; for networks Gal et al. 2017, https://arxiv.org/abs/1703.02910).
 
     Args:
-        branches: (B, R, K, D, H, W) softmaxes.
+        logits: (B, R, K, D, H, W), any floating type; computed in float32.
 
     Returns:
-        (B, D, H, W); zeros for a single branch.
+        The mean of the branches' softmaxes (B, K, D, H, W), and the disagreement (B, D, H, W), zeros for one branch.
     """
-    count, classes = branches.shape[1], branches.shape[2]
+    count, classes = logits.shape[1], logits.shape[2]
+    # Classes as planes: the passes below then run along memory, which a network's channels-last output does not.
+    log_probability = logits.float().contiguous().log_softmax(dim=2)
+    branches = log_probability.exp()
+    mean = branches.mean(dim=1)
     if count == 1:
-        return torch.zeros_like(branches[:, 0, 0])
-    information = entropy(branches.mean(dim=1), dim=1) - entropy(branches, dim=2).mean(dim=1)
-    return (information / math.log(min(count, classes))).clamp(0, 1)
+        return mean, torch.zeros_like(mean[:, 0])
+    of_each = (log_probability.mul_(branches)).sum(dim=(1, 2)).div_(-count)
+    information = entropy(mean, dim=1).sub_(of_each)
+    return mean, information.div_(math.log(min(count, classes))).clamp_(0, 1)
