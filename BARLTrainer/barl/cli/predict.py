@@ -13,6 +13,7 @@ from barl import errors
 from barl.cli.choose import chosen_model
 from barl.cli.output import JsonFlag, Output, plain, table
 from barl.cli.progress import reporting
+from barl.jobs import share_cores
 
 
 def predict(
@@ -26,8 +27,7 @@ def predict(
     """Segment volumes. Finished ones are skipped; one that fails does not keep the others from being done."""
     from barl.cli.images import found_images
 
-    # Before torch is loaded: threads that spin while they wait slow down whatever else runs here.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    share_cores(os.environ)  # Before torch is loaded.
     model_folder, images = chosen_model(model), found_images(inputs)
     from barl.inference.batch import segment_files
 

@@ -4,6 +4,7 @@ from barl.jobs.control import clear_stop, find_jobs, request_stop, stop_and_wait
 from barl.jobs.events import EventReader, EventWriter
 from barl.jobs.launch import launch
 from barl.jobs.layout import JobFolder
+from barl.jobs.processes import share_cores
 from barl.jobs.spec import JobSpec, read_spec, write_spec
 from barl.jobs.status import State, Status, process_started, read_status, write_status
 
@@ -21,6 +22,7 @@ __all__ = [
     "read_spec",
     "read_status",
     "request_stop",
+    "share_cores",
     "stop_and_wait",
     "stop_requested",
     "wait",

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 _START_TOLERANCE_S = 1.0
+_WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 
 @dataclass(frozen=True)
@@ -170,3 +171,18 @@ else:
     def _process_table() -> list[tuple[int, int, int]]:
         rows = [line.split() for line in _run_quietly("ps", "-axo", "pid=,ppid=,pgid=").splitlines()]
         return [(int(row[0]), int(row[1]), int(row[2])) for row in rows if len(row) == 3]
+
+
+def share_cores(environment: MutableMapping[str, str]) -> None:
+    """Let the threads of a numerical library that wait for each other sleep soon, unless the user has decided.
+
+    Threads that spin while they wait rob whoever works beside them, and themselves; threads that sleep at once are
+    woken too late. A short spin is as good as sleeping beside another busy process, and nearly as good as spinning
+    where there is none (docs/lab-notes.md).
+
+    Args:
+        environment: variables of a process that has not loaded torch yet; changed in place.
+    """
+    if not any(name in environment for name in _WAITING):
+        name, value = ("GOMP_SPINCOUNT", "1000") if sys.platform == "linux" else ("OMP_WAIT_POLICY", "PASSIVE")
+        environment[name] = value

@@ -41,6 +41,8 @@ def exchange() -> Iterator[None]:
     """
     try:
         yield
+    except torch.OutOfMemoryError:  # A RuntimeError too, with a way out of its own.
+        raise
     except RuntimeError as error:  # All that torch.distributed says of lost connections and of time that is over.
         raise ProcessLostError(
             f"One of the {distributed.get_world_size()} processes of this training ended, or no longer answers; the "
