@@ -61,8 +61,8 @@ CARDS: tuple[MethodCard, ...] = (
         when_to_choose="Two to five volumes are annotated, many are not, and you want to be shown where to look again.",
         cost=4.5,
         reference=(
-            "Gao, Wang and Yu 2025, https://arxiv.org/abs/2510.16863: reconstructed from the abstract; "
-            "two branches, deep supervision and Dual-Path Regularization so far."
+            "Gao, Wang and Yu 2025, https://arxiv.org/abs/2510.16863: reconstructed from the abstract, "
+            "not the authors' method line by line."
         ),
         module="barl.methods.barl:Barl",
     ),

@@ -32,7 +32,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "supervised": {},
     "mean_teacher": {},
     # Its other parts compare what lies in different patches, and see only those of their process.
-    "barl": {"pcbc_weight": 0.0, "region_weight": 0.0, "instance_weight": 0.0},
+    "barl": {"region_weight": 0.0, "instance_weight": 0.0},
 }
 STEPS = 3
 CPU = torch.device("cpu")

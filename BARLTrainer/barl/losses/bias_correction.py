@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from barl.losses.reduction import totals
+
 _TINY = 1e-8
 
 
@@ -83,7 +85,8 @@ def rectified_distance(log_probability: Tensor, belief: Tensor) -> Tensor:
     apart = divergence(log_probability, belief)
     reliability = torch.exp(-apart.detach())
     squares = (log_probability.exp() - belief).square().sum(dim=1)
-    return (reliability * squares).sum() / reliability.sum().clamp(min=_TINY) + apart.mean()
+    weighted, weights = totals((reliability * squares).sum(), reliability.sum())
+    return weighted / weights.clamp(min=_TINY) + apart.mean()
 
 
 def stray_voxels(log_probability: Tensor, coarser: Tensor, belief: Tensor) -> Tensor:
