@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+from peak_memory import peak_mib
 
 from barl.imaging.preprocess import prepare_image
 from barl.imaging.volumes import read_volume
@@ -84,7 +84,7 @@ def _predict(model: Path, image: Path, device: str) -> dict[str, Any]:
         "method": predictor.card.method,
         "seconds": seconds,
         "total": round(sum(seconds.values()), 1),
-        "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "peak_gib": round(peak_mib(predictor.device) / 2**10, 2),
     }
 
 
