@@ -45,6 +45,7 @@ from barl.inference import sliding_window
 from barl.inference.devices import choose_device, choose_precision
 from barl.inference.model_folder import ModelCard, write_model
 from barl.inference.predictor import Predictor
+from barl.jobs import share_cores
 from barl.methods.factory import make_method
 from barl.methods.protocol import Progress
 from barl.networks import NetworkSettings
@@ -78,6 +79,10 @@ class Case:
 def main() -> None:
     """Print the figures, or be one of the processes whose memory is measured."""
     arguments = _arguments()
+    environment = dict(os.environ)
+    share_cores(environment)
+    if environment != dict(os.environ):  # As barl itself is started; torch reads it while it is loaded.
+        raise SystemExit(subprocess.run([sys.executable, *sys.argv], env=environment).returncode)
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
     if arguments.child:

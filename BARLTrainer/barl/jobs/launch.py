@@ -16,11 +16,12 @@ from barl.atomic import storage_errors
 from barl.errors import JobError
 from barl.jobs.control import clear_stop
 from barl.jobs.layout import AnyFolder, JobFolder
-from barl.jobs.processes import Process, process_started, share_cores
+from barl.jobs.processes import Process, process_started, share_cores, wait_until_dead
 from barl.jobs.spec import read_spec
 from barl.jobs.status import State, Status, read_launched, read_status, write_launched, write_status
 
 _CLAIM_AGE_S = 60.0
+_LEAVING_S = 20.0
 
 
 def launch(
@@ -82,6 +83,9 @@ def _claimed(job: JobFolder) -> Iterator[None]:
 
 def _refuse_second(job: JobFolder) -> None:
     status, launched = read_status(job), read_launched(job)
+    if launched is not None and not status.state.is_active:
+        # A process that has said its last word may still be on its way out.
+        wait_until_dead([launched], _LEAVING_S)
     launched_lives = launched is not None and launched.is_alive
     if launched_lives or (status.state.is_active and status.pid is not None):
         pid = launched.pid if launched is not None and launched_lives else status.pid
