@@ -131,7 +131,7 @@ def test_divergence_is_told_at_the_next_reading_with_ways_out() -> None:
     stepper = stepper_of(LineMethod(), TrainingSettings())
     step(stepper, a_batch_of(float("nan")))
     step(stepper, a_batch_of(1.0))
-    with pytest.raises(DivergedError, match=r"no longer a number.*barl cohort audit.*--set training\.learning_rate="):
+    with pytest.raises(DivergedError, match=r"no longer a number.*audit.*training\.learning_rate, to 0\.01"):
         stepper.read_losses()
 
 

@@ -43,6 +43,13 @@ write_status(sys.argv[-1], Status(state=State.STOPPED).by_this_process())
 
 _IGNORE = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 
+_LINGERING = """
+import sys, time
+from barl.jobs import State, Status, write_status
+write_status(sys.argv[-1], Status(state=State.FINISHED).by_this_process())
+time.sleep(1.5)
+"""
+
 _STUBBORN = """
 import signal, subprocess, sys, time
 from dataclasses import replace
@@ -78,6 +85,16 @@ def _wait_for(job: JobFolder, state: State, timeout_s: float = 20) -> None:
     while read_status(job).state is not state:
         assert time.monotonic() < deadline, (read_status(job), job.log.read_text("utf-8"))
         time.sleep(0.02)
+
+
+def test_a_job_that_said_its_last_word_is_launched_again_while_its_process_still_leaves(
+    a_job: JobFolder, started: Callable[[str], int]
+) -> None:
+    leaving = started(_LINGERING)
+    _wait_for(a_job, State.FINISHED)
+    assert process_started(leaving) is not None, "it left too early to prove anything"
+    assert started(_OBEDIENT) != leaving
+    _wait_for(a_job, State.RUNNING)
 
 
 def test_a_launched_job_runs_apart_and_stops_when_asked(a_job: JobFolder, started: Callable[[str], int]) -> None:

@@ -36,7 +36,8 @@ def launch(
     Args:
         folder: a job folder with job.json; a job that ended before is resumed or begun again by its own rules.
         python: the Python that has BARL and torch.
-        prefix: command in front, such as ``("srun", "--gpus=1")`` or ``("nice", "-n", "10")``; one copy only.
+        prefix: command in front, such as ``("srun", "--gpus=1")``, ``("nice", "-n", "10")``, or that of torchrun, whose
+            copies share the job among them (docs/distributed.md).
         environment: all variables of the process; by default those of this one.
 
     Returns:

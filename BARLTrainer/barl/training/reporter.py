@@ -157,7 +157,7 @@ class Reporter:
 
     def stopped(self) -> None:
         """Ended because it was asked to."""
-        self._end(State.STOPPED, "stopped", message="Stopped as asked. barl jobs resume goes on from here.")
+        self._end(State.STOPPED, "stopped", message="Stopped as asked. Resuming the round goes on from here.")
         clear_stop(self._folder)
 
     def finished(self) -> None:

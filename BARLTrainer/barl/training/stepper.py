@@ -72,8 +72,8 @@ class Stepper:
         if float(self._broken) > 0:
             raise DivergedError(
                 "The loss is no longer a number, so the training was stopped; the weights from before are kept. "
-                "Check the images for extreme values (barl cohort audit), or lower the learning rate "
-                "(--set training.learning_rate=0.01)."
+                "Check the images for extreme values (the audit of the cohort names them), or lower the setting "
+                "training.learning_rate, to 0.01 for example."
             )
         values = torch.stack(list(self._sums.values())).tolist() if self._sums else []
         means = {name: value / self._counts[name] for name, value in zip(self._sums, values, strict=True)}
