@@ -19,16 +19,16 @@ from barl.methods.protocol import Batch
 from barl.training.distributed import Share
 from barl.training.resident import ResidentCase, labeled_case, total_bytes, unlabeled_case
 from barl.training.sampler import (
+    PatchPlaces,
     Sampler,
     SamplerSettings,
     cut_image,
     cut_label,
+    farthest,
     find_box,
     keep_inside,
-    patch_axes,
-    patch_grid,
 )
-from barl.training.views import Chance, ViewSettings, draw_affine
+from barl.training.views import BEND_POINTS, Chance, ViewSettings, draw_affine, draw_bend
 
 Size = tuple[int, int, int]
 CPU = torch.device("cpu")
@@ -70,17 +70,20 @@ def counting(shape: Size) -> Tensor:
     return torch.arange(math.prod(shape), dtype=torch.float32).reshape(1, *shape)
 
 
-def cut_from(volume: Tensor, center: Sequence[float], affine: np.ndarray, patch: Size) -> Tensor:
+def cut_from(
+    volume: Tensor, center: Sequence[float], affine: np.ndarray, patch: Size, bend: np.ndarray | None = None
+) -> Tensor:
     """(C, D, H, W) of an image (C, D, H, W)."""
     depth, height, width = volume.shape[1:]
-    box = find_box(center, affine, patch, (depth, height, width))
-    return cut_image(volume, box, patch_grid(patch_axes(patch, CPU), torch.from_numpy(box.lie)))
+    box = find_box(center, affine, patch, (depth, height, width), farthest(bend))
+    bent = None if bend is None else torch.from_numpy(bend).ravel()
+    return cut_image(volume, box, PatchPlaces(patch, CPU).grid(torch.from_numpy(box.lie), bent))
 
 
 def cut_both(case: ResidentCase, center: Sequence[float], affine: np.ndarray, patch: Size) -> tuple[Tensor, Tensor]:
     """Image (C, D, H, W) and label (D, H, W)."""
     box = find_box(center, affine, patch, case.shape)
-    grid = patch_grid(patch_axes(patch, CPU), torch.from_numpy(box.lie))
+    grid = PatchPlaces(patch, CPU).grid(torch.from_numpy(box.lie))
     return cut_image(case.image, box, grid), cut_label(case, box, grid)
 
 
@@ -126,7 +129,7 @@ def test_a_turned_ball_in_thick_slices_stays_a_ball(cpu: torch.device) -> None:
     axes = [(torch.arange(n) - (n - 1) / 2) * s for n, s in zip((16, 60, 40), SLICES, strict=True)]
     d, h, w = torch.meshgrid(*axes, indexing="ij")
     ball = ((d**2 + h**2 + w**2).sqrt() < 11).float()[None]
-    affine = draw_affine(ViewSettings(rotation_degrees=30, scale=0, affine_share=1), SLICES, Chance(3, cpu))
+    affine = draw_affine(ViewSettings(rotation_degrees=30, scale=0, stretch=0, affine_share=1), SLICES, Chance(3, cpu))
     cut = cut_from(ball, keep_inside((8, 30, 20), (16, 60, 40), (16, 60, 40)), affine, (16, 60, 40))
     assert float((cut > 0.5).sum()) == pytest.approx(float(ball.sum()), rel=0.03)
     assert float((cut[0] - ball[0]).abs().mean()) < 0.03
@@ -143,6 +146,42 @@ def test_labels_turn_with_their_image(cpu: torch.device) -> None:
         known = cut != 255
         assert ((image[0] > 0.5) == (cut == 1))[known].float().mean() > 0.98
         assert (cut == 1).any()
+
+
+@pytest.mark.parametrize("shift", [(3, 0, 0), (0, -2, 0), (1, 2, -3)])
+def test_control_points_that_move_alike_move_the_patch(shift: tuple[int, int, int]) -> None:
+    volume, patch = counting((24, 24, 24)), (8, 6, 10)
+    bend = np.broadcast_to(np.float32(shift)[:, None, None, None], (3, BEND_POINTS, BEND_POINTS, BEND_POINTS))
+    center = np.array(keep_inside((12, 12, 12), (24, 24, 24), patch))
+    moved = cut_from(volume, (center + shift).tolist(), EYE, patch)
+    torch.testing.assert_close(cut_from(volume, center.tolist(), EYE, patch, bend.copy()), moved, atol=0.05, rtol=0)
+
+
+def test_a_bent_patch_finds_in_its_box_what_it_finds_in_the_whole_volume(cpu: torch.device) -> None:
+    volume, patch, chance = torch.randn(1, 40, 44, 36), (16, 12, 20), Chance(3, cpu)
+    views, shape = ViewSettings(bend=0.8, bend_share=1, affine_share=1, rotation_degrees=40), (40, 44, 36)
+    for _ in range(10):
+        affine, bend = draw_affine(views, SLICES, chance), draw_bend(views, patch, chance)
+        assert bend is not None
+        center = keep_inside((20, 22, 18), shape, patch)
+        whole = find_box(center, affine, patch, shape, (99.0, 99.0, 99.0))
+        assert whole.of(volume).shape == volume.shape
+        grid = PatchPlaces(patch, CPU).grid(torch.from_numpy(whole.lie), torch.from_numpy(bend).ravel())
+        cut = cut_from(volume, center, affine, patch, bend)
+        torch.testing.assert_close(cut, cut_image(volume, whole, grid), atol=1e-4, rtol=0)
+        assert not torch.allclose(cut, cut_from(volume, center, affine, patch), atol=0.1)
+
+
+def test_labels_bend_with_their_image(cpu: torch.device) -> None:
+    label = np.zeros((24, 24, 24), np.uint8)
+    label[8:18, 6:16, 9:20] = 1
+    case = labeled_case("P", label[None].astype(np.float16), label, cpu)
+    views = replace(STILL, bend=0.8, bend_share=1)
+    batch = Sampler([case], [case], settings((16, 16, 16), labeled=8, views=views), Chance(1, cpu)).next_batch()
+    shown, known = batch.labeled[:, 0], batch.label != 255
+    # Intensities keep their order, so what is bright is the foreground still.
+    assert ((shown > 0.5) == (batch.label == 1))[known].float().mean() > 0.98
+    assert not torch.equal(batch.label[0], batch.label[1])
 
 
 def test_outside_the_volume_labels_are_unknown_and_the_border_of_the_image_goes_on() -> None:

@@ -8,15 +8,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.interpolate import BSpline
 from torch import Tensor
 
 from barl.errors import SettingsError
-from barl.training.views import Chance, ViewSettings, change_intensity, draw_affine, draw_intensity
+from barl.training.views import (
+    BEND_POINTS,
+    Chance,
+    ViewSettings,
+    change_intensity,
+    draw_affine,
+    draw_bend,
+    draw_intensity,
+    spline_weights,
+)
 
 CUBE = (1.0, 1.0, 1.0)
 SLICES = (3.0, 0.5, 0.8)
 QUIET = ViewSettings(gamma=0, contrast=0, brightness=0, noise=0, blur_share=0, paste_share=0)
-STILL = replace(QUIET, rotation_degrees=0, scale=0, mirror_left_right=False, blur_share=0.25)
+STILL = replace(QUIET, rotation_degrees=0, scale=0, stretch=0, bend=0, mirror_left_right=False, blur_share=0.25)
 
 
 @pytest.fixture
@@ -43,7 +53,7 @@ def test_without_turning_scaling_and_mirroring_the_matrix_is_the_identity(chance
 
 @pytest.mark.parametrize("spacing", [CUBE, SLICES])
 def test_turning_and_scaling_keep_shapes_in_millimetres(chance: Chance, spacing: tuple[float, float, float]) -> None:
-    settings = ViewSettings(rotation_degrees=40, scale=0.2, affine_share=1)
+    settings = ViewSettings(rotation_degrees=40, scale=0.2, stretch=0, affine_share=1)
     sizes, turns = [], []
     for _ in range(200):
         matrix = in_mm(draw_affine(settings, spacing, chance), spacing)
@@ -57,12 +67,46 @@ def test_turning_and_scaling_keep_shapes_in_millimetres(chance: Chance, spacing:
 
 
 def test_a_rotation_never_exceeds_the_largest_angle_of_each_axis(chance: Chance) -> None:
-    settings = ViewSettings(rotation_degrees=10, scale=0, affine_share=1, mirror_left_right=False)
+    settings = ViewSettings(rotation_degrees=10, scale=0, stretch=0, affine_share=1, mirror_left_right=False)
     for _ in range(100):
         matrix = draw_affine(settings, CUBE, chance)
         angle = math.degrees(math.acos(min(1.0, (float(matrix.trace()) - 1) / 2)))
         assert angle <= 30
         assert np.linalg.det(matrix) == pytest.approx(1)
+
+
+def test_stretching_changes_each_axis_by_itself_within_its_limit(chance: Chance) -> None:
+    settings = ViewSettings(rotation_degrees=0, scale=0, stretch=0.2, affine_share=1, mirror_left_right=False)
+    drawn = np.array([draw_affine(settings, SLICES, chance) for _ in range(300)])
+    sizes = np.diagonal(drawn, axis1=1, axis2=2)
+    assert np.array_equal(drawn, sizes[:, None] * np.eye(3))
+    assert (sizes >= 1 / 1.2 - 1e-9).all()
+    assert (sizes <= 1.2 + 1e-9).all()
+    assert (sizes.std(axis=1) > 0.02).mean() > 0.9
+
+
+@pytest.mark.parametrize("extent", [1, 7, 32])
+def test_a_control_point_moves_voxels_as_a_cubic_spline_says(extent: int) -> None:
+    place = (np.arange(extent) + 0.5) / extent * (BEND_POINTS - 3)
+    expected = [
+        np.nan_to_num(BSpline.basis_element(np.arange(k - 3, k + 2), extrapolate=False)(place))
+        for k in range(BEND_POINTS)
+    ]
+    weights = spline_weights(extent)
+    np.testing.assert_allclose(weights, np.stack(expected, axis=1), atol=1e-6)
+    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-6)
+
+
+def test_patches_are_bent_as_often_and_as_far_as_set(chance: Chance) -> None:
+    settings = ViewSettings(bend=0.5, bend_share=0.25)
+    drawn = [draw_bend(settings, (32, 48, 16), chance) for _ in range(400)]
+    bent = [bend for bend in drawn if bend is not None]
+    assert 0.18 < len(bent) / 400 < 0.32
+    farthest = np.abs(bent).max(axis=(0, 2, 3, 4))
+    # Half of the distance between control points, which are half a patch apart.
+    assert farthest == pytest.approx([8, 12, 4], rel=0.02)
+    assert (farthest <= [8, 12, 4]).all()
+    assert draw_bend(ViewSettings(bend=0), (8, 8, 8), chance) is None
 
 
 def test_half_of_the_patches_are_mirrored_left_to_right_and_nothing_else(chance: Chance) -> None:

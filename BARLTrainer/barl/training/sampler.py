@@ -23,12 +23,16 @@ from barl.training.distributed import Share
 from barl.training.mixing import Piece, draw_piece, paste
 from barl.training.resident import NOT_ANNOTATED, ResidentCase
 from barl.training.views import (
+    BEND_NUMBERS,
+    BEND_POINTS,
     Chance,
     IntensityChange,
     ViewSettings,
     change_intensity,
     draw_affine,
+    draw_bend,
     draw_intensity,
+    spline_weights,
 )
 
 Size = tuple[int, int, int]
@@ -67,6 +71,9 @@ class Draw:
 
     case: ResidentCase
     box: Box
+    bend: np.ndarray | None
+    """(3, 5, 5, 5) float32: shifts of the control points of an elastic deformation, in voxels of the patch."""
+
     change: IntensityChange
     """Of a labeled patch, or of an unlabeled patch's strong view."""
 
@@ -78,8 +85,9 @@ class Draw:
 
     @property
     def numbers(self) -> np.ndarray:
-        """(16,) float32: all that the device needs to know."""
-        return np.concatenate([self.box.lie.ravel(), np.array(self.change.numbers, np.float32)])
+        """(391,) float32: all that the device needs to know."""
+        bend = np.zeros(BEND_NUMBERS, np.float32) if self.bend is None else self.bend.ravel()
+        return np.concatenate([self.box.lie.ravel(), np.array(self.change.numbers, np.float32), bend])
 
 
 class Sampler:
@@ -123,15 +131,19 @@ class Sampler:
         guests = [draw.guest for draw in unlabeled if draw.guest is not None]
         annotated = [*labeled, *guests]
         numbers = _brought(torch.from_numpy(np.stack([draw.numbers for draw in (*annotated, *unlabeled)])), device)
-        lies, changes = numbers[:, :12].view(-1, 4, 3), numbers[:, 12:]
-        axes = patch_axes(self.settings.patch_size_voxels, device)
+        lies, changes, bends = numbers[:, :12].view(-1, 4, 3), numbers[:, 12:16], numbers[:, 16:]
+        places = PatchPlaces(self.settings.patch_size_voxels, device)
+        drawn = [*annotated, *unlabeled]
+        grids = [
+            places.grid(lie, None if draw.bend is None else bend)
+            for draw, lie, bend in zip(drawn, lies, bends, strict=True)
+        ]
         images, labels, weak = [], [], []
-        for draw, lie in zip(annotated, lies[: len(annotated)], strict=True):
-            grid = patch_grid(axes, lie)
+        for draw, grid in zip(annotated, grids[: len(annotated)], strict=True):
             images.append(cut_image(draw.case.image, draw.box, grid))
             labels.append(cut_label(draw.case, draw.box, grid))
-        for draw, lie in zip(unlabeled, lies[len(annotated) :], strict=True):
-            weak.append(cut_image(draw.case.image, draw.box, patch_grid(axes, lie)))
+        for draw, grid in zip(unlabeled, grids[len(annotated) :], strict=True):
+            weak.append(cut_image(draw.case.image, draw.box, grid))
         plain, label = torch.stack(images), torch.stack(labels)
         views = torch.stack(weak) if weak else plain[:0]
         shown = change_intensity(plain, [draw.change for draw in annotated], changes[: len(annotated)])
@@ -156,8 +168,9 @@ class Sampler:
         settings = self.settings
         center = keep_inside(place, case.shape, settings.patch_size_voxels)
         affine = draw_affine(settings.views, settings.spacing_mm, self.chance)
-        box = find_box(center, affine, settings.patch_size_voxels, case.shape)
-        return Draw(case, box, draw_intensity(settings.views, self.chance, strength))
+        bend = draw_bend(settings.views, settings.patch_size_voxels, self.chance)
+        box = find_box(center, affine, settings.patch_size_voxels, case.shape, farthest(bend))
+        return Draw(case, box, bend, draw_intensity(settings.views, self.chance, strength))
 
     def _labeled_place(self, case: ResidentCase) -> list[int]:
         """A foreground voxel of an evenly drawn class, or any annotated voxel."""
@@ -183,7 +196,15 @@ def keep_inside(center: Sequence[int], shape: Size, patch: Size) -> list[float]:
     return moved
 
 
-def find_box(center: Sequence[float], affine: np.ndarray, patch: Size, shape: Size) -> Box:
+def farthest(bend: np.ndarray | None) -> Sequence[float]:
+    """How far an elastic deformation reaches beyond the patch along D, H and W, in voxels of the patch, at most."""
+    reach: list[float] = [0.0] * 3 if bend is None else np.abs(bend).max(axis=(1, 2, 3)).tolist()
+    return reach
+
+
+def find_box(
+    center: Sequence[float], affine: np.ndarray, patch: Size, shape: Size, beyond: Sequence[float] = (0.0, 0.0, 0.0)
+) -> Box:
     """Where a patch lies in a volume.
 
     Args:
@@ -191,8 +212,9 @@ def find_box(center: Sequence[float], affine: np.ndarray, patch: Size, shape: Si
         affine: (3, 3) from patch offsets to volume offsets, both in voxels.
         patch: its size.
         shape: the volume's.
+        beyond: how far an elastic deformation reaches beyond the patch along its axes, in voxels of the patch.
     """
-    reach = np.abs(affine) @ (np.array(patch) / 2)
+    reach = np.abs(affine) @ (np.array(patch) / 2 + beyond)
     low, high = [], []
     for place, extent, size in zip(center, reach.tolist(), shape, strict=True):
         low.append(min(max(int(place - extent) - 1, 0), size - 1))
@@ -204,17 +226,45 @@ def find_box(center: Sequence[float], affine: np.ndarray, patch: Size, shape: Si
     return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]), np.vstack([steps, start]).astype(np.float32))
 
 
+class PatchPlaces:
+    """Where the voxels of a patch lie.
+
+    Args:
+        patch: its size.
+        device: of the patches.
+    """
+
+    def __init__(self, patch: Size, device: torch.device) -> None:
+        self._axes = patch_axes(patch, device)
+        self._weights = [torch.from_numpy(spline_weights(size)).to(device) for size in patch]
+
+    def grid(self, lie: Tensor, bend: Tensor | None = None) -> Tensor:
+        """(D, H, W, 3) where each voxel lies in its box, as ``grid_sample`` wants it.
+
+        Args:
+            lie: the box's, on the device.
+            bend: (375) shifts of the control points of an elastic deformation, in voxels of the patch.
+        """
+        d, h, w = self._axes
+        if bend is None:
+            return d * lie[0] + (h * lie[1] + (w * lie[2] + lie[3]))
+        shifts = self._shifts(bend).unsqueeze(-1)
+        return (d + shifts[0]) * lie[0] + ((h + shifts[1]) * lie[1] + ((w + shifts[2]) * lie[2] + lie[3]))
+
+    def _shifts(self, bend: Tensor) -> Tensor:
+        """(3, D, H, W) from the control points, one axis after the other."""
+        shifts = bend.view(3, BEND_POINTS, BEND_POINTS, BEND_POINTS)
+        for weights in self._weights:
+            # The axis in front is contracted and comes back last: after three, the order is the old one.
+            shifts = torch.tensordot(shifts, weights, dims=([1], [1]))
+        return shifts
+
+
 def patch_axes(patch: Size, device: torch.device) -> list[Tensor]:
     """Offsets of a patch's voxels from its center, along D, H and W; they broadcast to (D, H, W, 1)."""
     shapes = [(-1, 1, 1, 1), (1, -1, 1, 1), (1, 1, -1, 1)]
     offsets = [torch.arange(size, device=device, dtype=torch.float32) - (size - 1) / 2 for size in patch]
     return [offset.view(shape) for offset, shape in zip(offsets, shapes, strict=True)]
-
-
-def patch_grid(axes: Sequence[Tensor], lie: Tensor) -> Tensor:
-    """(D, H, W, 3) where each voxel of a patch lies in its box, from the box's ``lie`` on the device."""
-    d, h, w = axes
-    return d * lie[0] + (h * lie[1] + (w * lie[2] + lie[3]))
 
 
 def cut_image(volume: Tensor, box: Box, grid: Tensor) -> Tensor:

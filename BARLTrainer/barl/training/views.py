@@ -31,8 +31,19 @@ class ViewSettings:
     scale: float = 0.15
     """Largest change of size, as a share."""
 
+    stretch: float = 0.2
+    """Largest change of size of one axis alone, as a share, on top of ``scale``; with ``bend`` two points of Dice on
+    eight hippocampi (docs/lab-notes.md)."""
+
     affine_share: float = 0.75
     """Share of patches that are rotated and scaled at all."""
+
+    bend: float = 0.8
+    """Largest shift of a control point of an elastic deformation, as a share of the distance between control points,
+    which are half a patch apart; 0 bends nothing."""
+
+    bend_share: float = 0.75
+    """Share of patches that are bent at all."""
 
     mirror_left_right: bool = True
     """Mirror half of the patches left to right; off where a label says left or right."""
@@ -67,7 +78,10 @@ class ViewSettings:
             raise SettingsError(f"rotation_degrees must be from 0 to 180, got {self.rotation_degrees}")
         for name in (
             "scale",
+            "stretch",
             "affine_share",
+            "bend",
+            "bend_share",
             "blur_share",
             "contrast",
             "labeled_intensity",
@@ -92,6 +106,11 @@ class Chance:
     def uniform(self, low: float, high: float) -> float:
         """One number between the two."""
         return low + (high - low) * float(torch.rand((), generator=self.host))
+
+    def many(self, shape: tuple[int, ...], low: float, high: float) -> np.ndarray:
+        """An array of such numbers, float32."""
+        drawn: np.ndarray = torch.rand(shape, generator=self.host).numpy()
+        return low + (high - low) * drawn
 
     def happens(self, share: float) -> bool:
         """True in this share of calls."""
@@ -121,6 +140,8 @@ def draw_affine(settings: ViewSettings, spacing_mm: tuple[float, float, float], 
         for axis in range(3):
             matrix = matrix @ _rotation(axis, chance.uniform(-limit, limit))
         matrix = matrix / math.exp(chance.uniform(-1, 1) * math.log1p(settings.scale))
+        if settings.stretch:
+            matrix = matrix / np.exp([chance.uniform(-1, 1) * math.log1p(settings.stretch) for _ in range(3)])
     if settings.mirror_left_right and chance.happens(0.5):
         matrix[:, 2] = -matrix[:, 2]
     spacing = np.array(spacing_mm)
@@ -134,6 +155,37 @@ def _rotation(axis: int, angle: float) -> np.ndarray:
     matrix[i, i] = matrix[j, j] = math.cos(angle)
     matrix[i, j], matrix[j, i] = -math.sin(angle), math.sin(angle)
     return matrix
+
+
+BEND_POINTS = 5
+"""Control points of an elastic deformation along each axis. The outer ones lie outside the patch."""
+
+BEND_NUMBERS = 3 * BEND_POINTS**3
+"""Their shifts along three axes."""
+
+
+def draw_bend(settings: ViewSettings, patch: tuple[int, int, int], chance: Chance) -> np.ndarray | None:
+    """(3, 5, 5, 5) float32 shifts of the control points along D, H and W, in voxels of the patch."""
+    if not settings.bend or not chance.happens(settings.bend_share):
+        return None
+    shape = (3, BEND_POINTS, BEND_POINTS, BEND_POINTS)
+    farthest = settings.bend * np.array(patch, np.float32) / (BEND_POINTS - 3)
+    shifts: np.ndarray = chance.many(shape, -1.0, 1.0) * farthest[:, None, None, None]
+    return shifts
+
+
+def spline_weights(extent: int) -> np.ndarray:
+    """(extent, 5) float32: how much each control point moves each voxel along an axis; rows sum to 1.
+
+    Uniform cubic B-splines (de Boor 1978), as ITK's ``BSplineTransform`` uses them.
+    """
+    spans = BEND_POINTS - 3
+    place = (np.arange(extent) + 0.5) / extent * spans
+    distance = np.abs(place[:, None] + 1 - np.arange(BEND_POINTS)[None])
+    near = 2 / 3 - distance**2 + distance**3 / 2
+    far = np.clip(2 - distance, 0, None) ** 3 / 6
+    weights: np.ndarray = np.where(distance < 1, near, far).astype(np.float32)
+    return weights
 
 
 @dataclass(frozen=True, kw_only=True)
