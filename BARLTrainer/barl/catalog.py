@@ -55,6 +55,18 @@ CARDS: tuple[MethodCard, ...] = (
         module="barl.methods.mean_teacher:MeanTeacher",
     ),
     MethodCard(
+        name="cross_pseudo",
+        title="Cross pseudo supervision",
+        sentence="Two networks learn from the few labels, and on volumes nobody annotated each learns from the other.",
+        when_to_choose="A simple pair of networks as the yardstick for BARL, or when a second opinion is all you want.",
+        cost=3.3,
+        reference=(
+            "Chen et al. 2021, https://arxiv.org/abs/2106.01226: in three dimensions, with a Dice term and a ramp "
+            "that the paper does not have."
+        ),
+        module="barl.methods.cross_pseudo:CrossPseudo",
+    ),
+    MethodCard(
         name="barl",
         title="BARL",
         sentence="Two different networks learn from the few labels and correct each other on volumes nobody annotated.",

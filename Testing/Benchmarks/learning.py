@@ -56,6 +56,8 @@ REGIONS = PCBC | {"region_weight": 0.1}
 VARIANTS = {
     "supervised": Variant(method="supervised"),
     "mean_teacher": Variant(method="mean_teacher"),
+    "cross_pseudo": Variant(method="cross_pseudo"),
+    "cross_pseudo_residual": Variant(method="cross_pseudo", settings={"second_network": "residual"}),
     "barl": _barl(),
     "barl_labels_alone": _barl(**NOTHING),
     "barl_dpr": _barl(**DPR),

@@ -31,6 +31,7 @@ from barl.training.views import Chance
 METHODS: dict[str, dict[str, Any]] = {
     "supervised": {},
     "mean_teacher": {},
+    "cross_pseudo": {},
     # Its other parts compare what lies in different patches, and see only those of their process.
     "barl": {"region_weight": 0.0, "instance_weight": 0.0},
 }
