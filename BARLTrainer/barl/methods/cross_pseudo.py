@@ -1,7 +1,8 @@
 """Cross pseudo supervision, CPS (Chen et al. 2021, https://arxiv.org/abs/2106.01226).
 
 Two networks that differ in their random start learn from the labels, and each from what the other one calls every
-voxel, those of labeled patches included. No average, no threshold: that the two rarely make the same mistake is all there is to it.
+voxel, those of labeled patches included. No average and no threshold: that the two rarely make the same mistake is all
+there is to it.
 
     L = sum_b l(p_b, y) + lambda(t) w sum_b l(p_b, argmax p_b'),  l = 1/2 (CE + Dice)
 
