@@ -56,6 +56,11 @@ REGIONS = PCBC | {"region_weight": 0.1}
 VARIANTS = {
     "supervised": Variant(method="supervised"),
     "mean_teacher": Variant(method="mean_teacher"),
+    "uncertainty_mean_teacher": Variant(method="uncertainty_mean_teacher"),
+    "copy_paste": Variant(method="copy_paste", settings={"views.paste_share": 0.0}),
+    "copy_paste_strong": Variant(method="copy_paste", settings={"unlabeled_view": "strong", "views.paste_share": 0.0}),
+    "cross_pseudo": Variant(method="cross_pseudo"),
+    "cross_pseudo_residual": Variant(method="cross_pseudo", settings={"second_network": "residual"}),
     "barl": _barl(),
     "barl_labels_alone": _barl(**NOTHING),
     "barl_dpr": _barl(**DPR),

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from engine_doubles import PATCH, Balls, balls_in_noise, gradients, tiny_method
+from engine_doubles import PATCH, Balls, balls_in_noise, built, gradients, tiny_method, without_labels
 from torch import Tensor, nn
 
 from barl.catalog import CARDS
@@ -45,13 +45,6 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def built(name: str, settings: dict[str, Any] | None = None, *, seed: int = 0, classes: int = 2) -> tuple[Any, Any]:
-    """A method and its model."""
-    torch.manual_seed(seed)
-    method = tiny_method(name, settings)
-    return method, method.build(1, classes)
-
-
 def trained(name: str, steps: int, *, seed: int = 0) -> tuple[Any, nn.Module, list[float]]:
     """A method, its model after some steps, and the losses of these."""
     method, model = built(name, seed=seed)
@@ -61,11 +54,6 @@ def trained(name: str, steps: int, *, seed: int = 0) -> tuple[Any, nn.Module, li
         stepper.step(balls.next_batch(), Progress(step=step, total_steps=steps), contextlib.nullcontext())
         losses.append(stepper.read_losses()["loss"])
     return method, model, losses
-
-
-def without_labels(batch: Batch) -> Batch:
-    """Only the unlabeled terms are left."""
-    return Batch(labeled=batch.labeled, label=torch.full_like(batch.label, 255), weak=batch.weak, strong=batch.strong)
 
 
 def with_other_views(batch: Batch) -> Batch:
@@ -99,6 +87,10 @@ def test_it_learns_a_ball_in_noise(name: str) -> None:
     stepper = Stepper(method, model, TrainingSettings(learning_rate=0.1), torch.device("cpu"))
     for step in range(30):
         # The beginning of a longer training: with the weight that the unlabeled terms have then.
+        stepper.step(balls.next_batch(), Progress(step=step, total_steps=400), contextlib.nullcontext())
+    assert dice(method, model, images, labels) > 0.8
+    for step in range(300, 310):
+        # Later on, with the full weight of all terms: they do not spoil what it knows.
         stepper.step(balls.next_batch(), Progress(step=step, total_steps=400), contextlib.nullcontext())
     stepper.read_losses()
     assert dice(method, model, images, labels) > 0.8
@@ -234,7 +226,7 @@ def test_settings_outside_the_bounds_are_refused_by_name(name: str, setting: str
 
 def test_an_unknown_method_is_refused_with_those_there_are() -> None:
     with pytest.raises(
-        SettingsError, match=r"method must be one of \('supervised', 'mean_teacher', 'barl'.*got 'unet'"
+        SettingsError, match=r"method must be one of \('supervised', 'mean_teacher', .*'barl'.*got 'unet'"
     ):
         tiny_method("unet")
 

@@ -31,6 +31,9 @@ from barl.training.views import Chance
 METHODS: dict[str, dict[str, Any]] = {
     "supervised": {},
     "mean_teacher": {},
+    # Noise and dropped channels are drawn in each process for its own patches.
+    "uncertainty_mean_teacher": {"noise": 0.0, "dropout": 0.0},
+    "cross_pseudo": {},
     # Its other parts compare what lies in different patches, and see only those of their process.
     "barl": {"region_weight": 0.0, "instance_weight": 0.0},
 }

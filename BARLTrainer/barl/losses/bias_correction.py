@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from barl.losses.entropy import entropy
 from barl.losses.reduction import totals
 
 _TINY = 1e-8
@@ -40,7 +41,7 @@ def belief_over_scales(scales: Sequence[Tensor]) -> Tensor:
 
 def mean_entropy(probability: Tensor) -> Tensor:
     """Mean over voxels of -sum_c p_c ln p_c, 0 to ln K, of (B, K, D, H, W)."""
-    return -(probability * probability.clamp(min=_TINY).log()).sum(dim=1).mean()
+    return entropy(probability).mean()
 
 
 def sharpened(belief: Tensor, temperature: float) -> Tensor:

@@ -7,17 +7,16 @@ inputs of both; here the views differ in intensity as the trainer's strong view 
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from barl.errors import SettingsError
 from barl.losses.consistency import squared_distance
 from barl.losses.supervised import dice_ce
-from barl.methods.common.averaging import follow, freeze
 from barl.methods.common.ramps import sigmoid_ramp
+from barl.methods.common.student_teacher import StudentAndTeacher
 from barl.methods.protocol import Batch, LossTerms, Progress
 from barl.networks import NetworkSettings, VNet
 
@@ -45,15 +44,6 @@ class Settings:
             raise SettingsError(f"momentum must be from 0 up to, but not including, 1, got {self.momentum}")
 
 
-class Branches(nn.Module):
-    """Student and teacher."""
-
-    def __init__(self, student: VNet) -> None:
-        super().__init__()
-        self.student = student
-        self.teacher = freeze(copy.deepcopy(student))
-
-
 class MeanTeacher:
     """Student trained by gradient, teacher by averaging."""
 
@@ -65,11 +55,11 @@ class MeanTeacher:
         self.settings = settings
         self.network = network
 
-    def build(self, in_channels: int, num_classes: int) -> Branches:
+    def build(self, in_channels: int, num_classes: int) -> StudentAndTeacher:
         """A V-Net and its average."""
-        return Branches(VNet(in_channels, num_classes, self.network))
+        return StudentAndTeacher(VNet(in_channels, num_classes, self.network))
 
-    def training_step(self, model: Branches, batch: Batch, progress: Progress) -> LossTerms:
+    def training_step(self, model: StudentAndTeacher, batch: Batch, progress: Progress) -> LossTerms:
         """Learn from labels; agree with the teacher on the unlabeled patches."""
         with torch.no_grad():
             belief = batch.belief_on_strong(model.teacher(batch.weak).float().softmax(dim=1))
@@ -81,10 +71,10 @@ class MeanTeacher:
         terms = {"supervised": supervised.detach(), "agreement": agreement.detach()}
         return LossTerms(supervised + weight * agreement, terms)
 
-    def after_step(self, model: Branches, progress: Progress) -> None:
+    def after_step(self, model: StudentAndTeacher, progress: Progress) -> None:
         """The teacher follows the student."""
-        follow(model.teacher, model.student, progress.step, self.settings.momentum)
+        model.follow(progress, self.settings.momentum)
 
-    def predict(self, model: Branches, patch: Tensor) -> Tensor:
+    def predict(self, model: StudentAndTeacher, patch: Tensor) -> Tensor:
         """Student and teacher."""
-        return torch.stack([model.student(patch), model.teacher(patch)], dim=1)
+        return model.predict(patch)
