@@ -37,5 +37,5 @@ def test_every_method_file_has_a_card(engine: Path) -> None:
 
 
 def test_an_unknown_method_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(SettingsError, match=r"'supervised', 'mean_teacher', 'barl'.*got 'magic'"):
+    with pytest.raises(SettingsError, match=r"'supervised', 'mean_teacher', .*'barl'.*got 'magic'"):
         card("magic")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -28,6 +28,18 @@ def on_cpu(*, bf16: bool) -> Precision:
 def tiny_method(name: str, settings: dict[str, Any] | None = None, network: NetworkSettings = TINY) -> Method[Any]:
     """A method of the catalog on tiny networks."""
     return make_method(name, settings or {}, network)
+
+
+def built(name: str, settings: dict[str, Any] | None = None, *, seed: int = 0, classes: int = 2) -> tuple[Any, Any]:
+    """A method on tiny networks, and its model."""
+    torch.manual_seed(seed)
+    method = tiny_method(name, settings)
+    return method, method.build(1, classes)
+
+
+def without_labels(batch: Batch) -> Batch:
+    """Nobody annotated anything: only the unlabeled terms are left."""
+    return replace(batch, label=torch.full_like(batch.label, 255))
 
 
 def balls_in_noise(

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from engine_doubles import PATCH, Balls, balls_in_noise, gradients, tiny_method
+from engine_doubles import PATCH, Balls, balls_in_noise, built, gradients, tiny_method, without_labels
 from torch import Tensor, nn
 
 from barl.catalog import CARDS
@@ -35,6 +35,8 @@ ALWAYS_SURE = {"threshold_start": 0.0, "threshold_end": 0.0}
 """Settings with which BARL's pseudo labels exist from the first step on."""
 DPR_ALONE = {"pcbc_weight": 0.0, "region_weight": 0.0, "instance_weight": 0.0}
 """Dual-Path Regularization without the other parts of BARL."""
+STAGES = {"semigda": (START, END)}
+"""Where in the training to ask a method that learns in stages; others are asked at the start."""
 SEES_SMALL = {"least_region_voxels": 1, "least_instance_voxels": 1, "least_overlap": 0.01}
 """Settings with which the guesses of a fresh network have regions and instances."""
 
@@ -43,13 +45,6 @@ SEES_SMALL = {"least_region_voxels": 1, "least_instance_voxels": 1, "least_overl
 def name(request: pytest.FixtureRequest) -> str:
     """Each method of the catalog."""
     return str(request.param)
-
-
-def built(name: str, settings: dict[str, Any] | None = None, *, seed: int = 0, classes: int = 2) -> tuple[Any, Any]:
-    """A method and its model."""
-    torch.manual_seed(seed)
-    method = tiny_method(name, settings)
-    return method, method.build(1, classes)
 
 
 def trained(name: str, steps: int, *, seed: int = 0) -> tuple[Any, nn.Module, list[float]]:
@@ -61,11 +56,6 @@ def trained(name: str, steps: int, *, seed: int = 0) -> tuple[Any, nn.Module, li
         stepper.step(balls.next_batch(), Progress(step=step, total_steps=steps), contextlib.nullcontext())
         losses.append(stepper.read_losses()["loss"])
     return method, model, losses
-
-
-def without_labels(batch: Batch) -> Batch:
-    """Only the unlabeled terms are left."""
-    return Batch(labeled=batch.labeled, label=torch.full_like(batch.label, 255), weak=batch.weak, strong=batch.strong)
 
 
 def with_other_views(batch: Batch) -> Batch:
@@ -183,11 +173,15 @@ def test_it_reads_views_only_if_it_says_so(name: str, a_batch: Batch) -> None:
 
 def test_every_branch_that_learns_learns_from_labels(name: str, a_batch: Batch) -> None:
     method, model = built(name)
-    found = gradients(model, method.training_step(model, a_batch, START).total)
+    found = {
+        p
+        for stage in STAGES.get(name, (START,))
+        for p in gradients(model, method.training_step(model, a_batch, stage).total)
+    }
     learning = {p for p, parameter in model.named_parameters() if parameter.requires_grad}
     coarse_heads = {p for p in learning if ".heads." in f".{p}" and ".heads.3." not in f".{p}"}
     projections = {p for p in learning if ".projection." in p}
-    assert learning - coarse_heads - projections <= set(found)
+    assert learning - coarse_heads - projections <= found
 
 
 def test_an_unknown_setting_is_refused_by_name(name: str) -> None:
@@ -208,6 +202,22 @@ def test_the_default_settings_are_plain_values_that_make_the_same_method(name: s
         ("mean_teacher", "momentum", 1),
         ("mean_teacher", "momentum", "fast"),
         ("mean_teacher", "momentum", float("nan")),
+        ("dtc", "consistency_weight", -1.0),
+        ("dtc", "ramp_share", 1.5),
+        ("dtc", "reach_voxels", 0),
+        ("dtc", "steepness", 0.0),
+        ("dbisl", "directions", "to_distance"),
+        ("dbisl", "certainty", "hope"),
+        ("dbisl", "pseudo_weight", float("nan")),
+        ("dbisl", "ramp_share", -0.5),
+        ("dbisl", "reach_voxels", 101),
+        ("dbisl", "sharpness", 0.0),
+        ("dbisl", "smoothness_voxels", 0.1),
+        ("semigda", "first_stage_share", 1.5),
+        ("semigda", "alignment_weight", -1.0),
+        ("semigda", "threshold", 2.0),
+        ("semigda", "latent_channels", 0),
+        ("semigda", "frozen_decoder", "perhaps"),
         ("barl", "second_branch", "third"),
         ("barl", "second_branch", 2),
         ("barl", "dpr_weight", -0.5),
@@ -234,7 +244,7 @@ def test_settings_outside_the_bounds_are_refused_by_name(name: str, setting: str
 
 def test_an_unknown_method_is_refused_with_those_there_are() -> None:
     with pytest.raises(
-        SettingsError, match=r"method must be one of \('supervised', 'mean_teacher', 'barl'.*got 'unet'"
+        SettingsError, match=r"method must be one of \('supervised', 'mean_teacher', .*'barl'.*got 'unet'"
     ):
         tiny_method("unet")
 

@@ -14,8 +14,8 @@ import torch
 from test_distance_transform import a_smooth_blob
 from torch import Tensor
 
-from barl.losses.certainty import certainty_by_agreement, certainty_by_entropy, entropy, weighted_cross_entropy
 from barl.losses.signed_distance import Transformers, distance_error, distances_as_logits, signed_distances
+from barl.losses.task_agreement import certainty_by_agreement, certainty_by_entropy, weighted_cross_entropy
 
 REACH = 10
 TRANSFORMERS = Transformers(reach_voxels=REACH, steepness=3.0, smoothness_voxels=0.2, sharpness=10.0)
@@ -156,11 +156,6 @@ def test_a_surface_drawn_too_small_is_pulled_outward() -> None:
 
 
 # Certainty
-
-
-def test_entropy_by_hand() -> None:
-    probability = torch.tensor([[0.5, 1.0], [0.5, 0.0]]).view(1, 2, 1, 1, 2)
-    assert entropy(probability).flatten().tolist() == pytest.approx([math.log(2), 0.0], abs=1e-6)
 
 
 def test_certainty_by_hand() -> None:

@@ -22,10 +22,15 @@ import torch
 from torch import Tensor
 
 from barl.errors import SettingsError
-from barl.losses.certainty import certainty_by_agreement, certainty_by_entropy, weighted_cross_entropy, weighted_mean
 from barl.losses.consistency import squared_distance
 from barl.losses.signed_distance import Transformers, distance_error, signed_distances
 from barl.losses.supervised import dice_ce
+from barl.losses.task_agreement import (
+    certainty_by_agreement,
+    certainty_by_entropy,
+    weighted_cross_entropy,
+    weighted_mean,
+)
 from barl.methods.common.ramps import sigmoid_ramp
 from barl.methods.protocol import Batch, LossTerms, Progress
 from barl.networks import NetworkSettings

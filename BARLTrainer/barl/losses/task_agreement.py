@@ -14,18 +14,6 @@ from barl.losses.reduction import totals
 _TINY = 1e-8
 
 
-def entropy(probability: Tensor) -> Tensor:
-    """-sum_c p_c ln p_c of each voxel, 0 to ln K.
-
-    Args:
-        probability: (B, K, D, H, W), a softmax.
-
-    Returns:
-        (B, D, H, W).
-    """
-    return -(probability * probability.clamp(min=_TINY).log()).sum(dim=1)
-
-
 def certainty_by_entropy(first: Tensor, second: Tensor) -> Tensor:
     """u = 1 - H((p + q) / 2) / ln K: 1 where both are sure of one class, 0 where their mean says nothing.
 
@@ -36,7 +24,7 @@ def certainty_by_entropy(first: Tensor, second: Tensor) -> Tensor:
     Returns:
         (B, D, H, W), 0 to 1.
     """
-    return (1 - entropy((first + second) / 2) / math.log(first.shape[1])).clamp(min=0)
+    return (1 - _entropy((first + second) / 2) / math.log(first.shape[1])).clamp(min=0)
 
 
 def certainty_by_agreement(first: Tensor, second: Tensor) -> Tensor:
@@ -49,7 +37,7 @@ def certainty_by_agreement(first: Tensor, second: Tensor) -> Tensor:
     Returns:
         (B, D, H, W), 0.5 to 1.
     """
-    apart = entropy((first + second) / 2) - (entropy(first) + entropy(second)) / 2
+    apart = _entropy((first + second) / 2) - (_entropy(first) + _entropy(second)) / 2
     return (-apart.clamp(min=0)).exp()
 
 
@@ -69,3 +57,8 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
     """sum_v u x / sum_v u over two tensors of one shape; 0 where no voxel counts."""
     total, count = totals((weight * values).sum(), weight.sum())
     return total / count.clamp(min=_TINY)
+
+
+def _entropy(probability: Tensor) -> Tensor:
+    """-sum_c p_c ln p_c of each voxel, 0 to ln K: (B, K, D, H, W) to (B, D, H, W)."""
+    return -(probability * probability.clamp(min=_TINY).log()).sum(dim=1)
