@@ -85,6 +85,39 @@ CARDS: tuple[MethodCard, ...] = (
         module="barl.methods.cross_pseudo:CrossPseudo",
     ),
     MethodCard(
+        name="dtc",
+        title="Dual-task consistency",
+        sentence="One network draws a structure and measures the distance to its surface; both must agree everywhere.",
+        when_to_choose="The structures are smooth organs and a step must cost little.",
+        cost=1.5,
+        reference="DTC (Luo et al. 2021, https://arxiv.org/abs/2009.04448), with distances that end at a few voxels.",
+        module="barl.methods.dtc:Dtc",
+    ),
+    MethodCard(
+        name="semigda",
+        title="SemiGDA for volumes",
+        sentence="Learns what the annotations look like, and lets two networks find such shapes in every volume.",
+        when_to_choose="A few annotations show how the structures are shaped, and there is time for two networks.",
+        cost=4.0,
+        reference=(
+            "Huang et al. 2026, https://arxiv.org/abs/2604.23274: its ideas in 3-D, without the pretrained picture "
+            "autoencoder it stands on."
+        ),
+        module="barl.methods.semigda:SemiGda",
+    ),
+    MethodCard(
+        name="dbisl",
+        title="DBiSL",
+        sentence="One network draws structures and measures their surfaces, and each skill teaches the other.",
+        when_to_choose="Few volumes are annotated, and memory or time is too short for two networks.",
+        cost=1.6,
+        reference=(
+            "Li 2026, https://arxiv.org/abs/2602.09378: completed from the abstract, "
+            "not the author's method line by line."
+        ),
+        module="barl.methods.dbisl:Dbisl",
+    ),
+    MethodCard(
         name="barl",
         title="BARL",
         sentence="Two different networks learn from the few labels and correct each other on volumes nobody annotated.",

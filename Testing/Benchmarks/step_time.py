@@ -44,7 +44,9 @@ from barl.inference.devices import choose_device, choose_precision
 from barl.jobs import share_cores
 from barl.methods.factory import make_method
 from barl.methods.protocol import Progress
-from barl.networks import EncoderDecoder, NetworkSettings, VNet
+from barl.networks import EncoderDecoder, NetworkSettings, Taps, VNet
+from barl.networks.latent import LatentDecoder, MaskEncoder
+from barl.networks.latent_encoders import MappingEncoder, ResidualEncoder
 from barl.phantom import make_case
 from barl.training.checkpoint import CheckpointFile, Snapshot
 from barl.training.resident import ResidentCase, labeled_case, unlabeled_case
@@ -58,6 +60,15 @@ VOLUMES = 4
 REFERENCES = {"supervised": ("supervised",), "mean_teacher": ("ua_mt", "mean_teacher")}
 LATE = Progress(step=800, total_steps=1000)
 """All ramps are over: a step with all its terms."""
+
+NETWORKS: dict[type[nn.Module], tuple[str, ...]] = {
+    EncoderDecoder: ("forward", "taps"),
+    MappingEncoder: ("forward",),
+    ResidualEncoder: ("forward",),
+    MaskEncoder: ("forward",),
+    LatentDecoder: ("forward",),
+}
+"""Whose calls are the bare passes of a step, and how they are called."""
 
 Timed = dict[str, float]
 
@@ -269,7 +280,9 @@ class Pass:
 
     network: nn.Module
     how: str
-    x: Tensor
+    given: tuple[Any, ...]
+    """Tensors without gradient, tuples of them, and modules."""
+
     with_gradient: bool
 
 
@@ -356,12 +369,9 @@ class Ours:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             for one in passes:
                 with torch.set_grad_enabled(one.with_gradient):
-                    given = getattr(one.network, one.how)(one.x)
+                    result = getattr(one.network, one.how)(*one.given)
                 if one.with_gradient:
-                    logits = (
-                        given if isinstance(given, Tensor) else torch.stack([t.float().mean() for t in given.logits])
-                    )
-                    means.append(logits.float().mean())
+                    means += [tensor.float().mean() for tensor in _tensors(result)]
         for one in passes:
             one.network.zero_grad(set_to_none=True)
         torch.stack(means).sum().backward()
@@ -372,27 +382,52 @@ def _noting(passes: list[Pass]) -> Iterator[None]:
     """Note each call of a network."""
 
     def noting(how: str, original: Any) -> Any:
-        def call(self: nn.Module, x: Tensor) -> Any:
+        def call(self: nn.Module, *given: Any) -> Any:
             learns = torch.is_grad_enabled() and any(p.requires_grad for p in self.parameters())
-            passes.append(Pass(self, how, x.detach(), learns))
-            return original(self, x)
+            passes.append(Pass(self, how, _each(given, Tensor.detach, lambda module: module), learns))
+            return original(self, *given)
 
         return call
 
-    originals = {how: getattr(EncoderDecoder, how) for how in ("forward", "taps")}
-    for how, original in originals.items():
-        setattr(EncoderDecoder, how, noting(how, original))
+    originals = {(cls, how): getattr(cls, how) for cls, ways in NETWORKS.items() for how in ways}
+    for (cls, how), original in originals.items():
+        setattr(cls, how, noting(how, original))
     try:
         yield
     finally:
-        for how, original in originals.items():
-            setattr(EncoderDecoder, how, original)
+        for (cls, how), original in originals.items():
+            setattr(cls, how, original)
 
 
 def _plainly(passes: list[Pass]) -> list[Pass]:
-    plain = torch.contiguous_format
-    copies = {id(one.network): copy.deepcopy(one.network).to(memory_format=plain) for one in passes}
-    return [replace(one, network=copies[id(one.network)], x=one.x.float().contiguous()) for one in passes]
+    copies: dict[int, nn.Module] = {}
+
+    def plain(module: nn.Module) -> nn.Module:
+        if id(module) not in copies:
+            copies[id(module)] = copy.deepcopy(module).to(memory_format=torch.contiguous_format)
+        return copies[id(module)]
+
+    def given(one: Pass) -> tuple[Any, ...]:
+        return _each(one.given, lambda tensor: tensor.float().contiguous(), plain)
+
+    return [replace(one, network=plain(one.network), given=given(one)) for one in passes]
+
+
+def _each(given: Any, of_tensor: Callable[[Tensor], Tensor], of_module: Callable[[nn.Module], nn.Module]) -> Any:
+    """The same arguments with each tensor and each module replaced."""
+    if isinstance(given, Tensor):
+        return of_tensor(given)
+    if isinstance(given, nn.Module):
+        return of_module(given)
+    return tuple(_each(part, of_tensor, of_module) for part in given) if isinstance(given, tuple) else given
+
+
+def _tensors(result: Any) -> list[Tensor]:
+    """All that a network gave."""
+    if isinstance(result, Tensor):
+        return [result]
+    parts = result.logits if isinstance(result, Taps) else result
+    return [tensor for part in parts for tensor in _tensors(part)]
 
 
 def _resident(folder: Path, device: torch.device) -> tuple[list[ResidentCase], list[ResidentCase]]:

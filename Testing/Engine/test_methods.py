@@ -35,6 +35,8 @@ ALWAYS_SURE = {"threshold_start": 0.0, "threshold_end": 0.0}
 """Settings with which BARL's pseudo labels exist from the first step on."""
 DPR_ALONE = {"pcbc_weight": 0.0, "region_weight": 0.0, "instance_weight": 0.0}
 """Dual-Path Regularization without the other parts of BARL."""
+STAGES = {"semigda": (START, END)}
+"""Where in the training to ask a method that learns in stages; others are asked at the start."""
 SEES_SMALL = {"least_region_voxels": 1, "least_instance_voxels": 1, "least_overlap": 0.01}
 """Settings with which the guesses of a fresh network have regions and instances."""
 
@@ -175,11 +177,15 @@ def test_it_reads_views_only_if_it_says_so(name: str, a_batch: Batch) -> None:
 
 def test_every_branch_that_learns_learns_from_labels(name: str, a_batch: Batch) -> None:
     method, model = built(name)
-    found = gradients(model, method.training_step(model, a_batch, START).total)
+    found = {
+        p
+        for stage in STAGES.get(name, (START,))
+        for p in gradients(model, method.training_step(model, a_batch, stage).total)
+    }
     learning = {p for p, parameter in model.named_parameters() if parameter.requires_grad}
     coarse_heads = {p for p in learning if ".heads." in f".{p}" and ".heads.3." not in f".{p}"}
     projections = {p for p in learning if ".projection." in p}
-    assert learning - coarse_heads - projections <= set(found)
+    assert learning - coarse_heads - projections <= found
 
 
 def test_an_unknown_setting_is_refused_by_name(name: str) -> None:
@@ -200,6 +206,22 @@ def test_the_default_settings_are_plain_values_that_make_the_same_method(name: s
         ("mean_teacher", "momentum", 1),
         ("mean_teacher", "momentum", "fast"),
         ("mean_teacher", "momentum", float("nan")),
+        ("dtc", "consistency_weight", -1.0),
+        ("dtc", "ramp_share", 1.5),
+        ("dtc", "reach_voxels", 0),
+        ("dtc", "steepness", 0.0),
+        ("dbisl", "directions", "to_distance"),
+        ("dbisl", "certainty", "hope"),
+        ("dbisl", "pseudo_weight", float("nan")),
+        ("dbisl", "ramp_share", -0.5),
+        ("dbisl", "reach_voxels", 101),
+        ("dbisl", "sharpness", 0.0),
+        ("dbisl", "smoothness_voxels", 0.1),
+        ("semigda", "first_stage_share", 1.5),
+        ("semigda", "alignment_weight", -1.0),
+        ("semigda", "threshold", 2.0),
+        ("semigda", "latent_channels", 0),
+        ("semigda", "frozen_decoder", "perhaps"),
         ("barl", "second_branch", "third"),
         ("barl", "second_branch", 2),
         ("barl", "dpr_weight", -0.5),

@@ -1,0 +1,218 @@
+"""DBiSL: bidirectional dual-task synergistic learning (Li 2026, https://arxiv.org/abs/2602.09378).
+
+One network segments and measures signed distances to the surface, a differentiable transformer in each direction turns
+one into the other, and the two tasks teach each other. Published are the abstract and second-hand sentences; every
+weight, schedule and certainty is our completion, see docs/methods/dbisl.md, and a setting below.
+
+    L = L_sup + lambda(t) (w_con L_con + w_pse L_pse)
+    L_sup = [DiceCE(Y) + DiceCE(T_r2s(R))](y) + g [|R - r|^2 + |T_s2r(Y) - r|^2]
+    L_con = |Y - T_r2s(R)|^2 + g |R - T_s2r(Y)|^2
+    L_pse = sum u [CE(Y) + CE(T_r2s(R)) + g |R - r'|^2](y') / sum u,  y' = argmax (Y + T_r2s(R)) / 2, r' its distances
+
+Shapes: L labeled patches, U unlabeled patches, K classes, D H W voxels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from barl.errors import SettingsError
+from barl.losses.consistency import squared_distance
+from barl.losses.signed_distance import Transformers, distance_error, signed_distances
+from barl.losses.supervised import dice_ce
+from barl.losses.task_agreement import (
+    certainty_by_agreement,
+    certainty_by_entropy,
+    weighted_cross_entropy,
+    weighted_mean,
+)
+from barl.methods.common.ramps import sigmoid_ramp
+from barl.methods.protocol import Batch, LossTerms, Progress
+from barl.networks import NetworkSettings
+from barl.networks.two_heads import TwoHeads, TwoTasks
+
+Directions = Literal["both", "to_segmentation"]
+DIRECTIONS: tuple[Directions, ...] = ("both", "to_segmentation")
+Certainty = Literal["entropy", "agreement"]
+CERTAINTIES: tuple[Certainty, ...] = ("entropy", "agreement")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What may be tuned; the abstract states none of it. A weight of 0 switches a part off."""
+
+    directions: Directions = "both"
+    """`both`: each task is turned into the other; `to_segmentation`: only distances into segmentations, as in DTC."""
+
+    distance_weight: float = 0.3
+    """Weight of each squared difference of distances beside the terms of the segmentation, as in DTC."""
+
+    consistency_weight: float = 1.0
+    """Weight of the two tasks' agreement on all patches once the ramp is over, as in DTC."""
+
+    pseudo_weight: float = 1.0
+    """Weight of learning from the two tasks' common guess on unlabeled patches once the ramp is over."""
+
+    certainty: Certainty = "entropy"
+    """What makes a voxel of that guess count: `entropy`: that the mean of both tasks is sure of one class (0 to 1);
+    `agreement`: that both tasks agree, sure or not (0.5 to 1), which trusts a young network more."""
+
+    ramp_share: float = 0.4
+    """Share of the training until both weights are full (6,000 of 15,000 steps in the literature)."""
+
+    reach_voxels: int = 10
+    """Distance in voxels from which all is equally far: beyond it a border is out of sight of most patches."""
+
+    steepness: float = 3.0
+    """k of the sigmoid that makes distances probabilities, 1 / voxel: 0.95 one voxel inside. DTC's 1,500 on a map of
+    whole organs is a step whose gradient is nearly always 0."""
+
+    smoothness_voxels: float = 0.2
+    """h of the kernel exp(-r / h) that makes probabilities distances, in voxels. Larger ones blur: distances are
+    within 0.8 voxels at 0.2, within 1.5 at 0.35."""
+
+    sharpness: float = 10.0
+    """Power of the probabilities before that kernel: a remote 1 % is then no surface one voxel off, but one 9 voxels
+    off."""
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("directions", DIRECTIONS), ("certainty", CERTAINTIES)):
+            if getattr(self, name) not in allowed:
+                raise SettingsError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
+        for name in ("distance_weight", "consistency_weight", "pseudo_weight"):
+            if not getattr(self, name) >= 0:
+                raise SettingsError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        if not 0 <= self.ramp_share <= 1:
+            raise SettingsError(f"ramp_share must be from 0 to 1, got {self.ramp_share}")
+        if not 1 <= self.reach_voxels <= 100:
+            raise SettingsError(f"reach_voxels must be from 1 to 100, got {self.reach_voxels}")
+        for name in ("steepness", "sharpness"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"{name} must be above 0, got {getattr(self, name)}")
+        if not self.reach_voxels / 80 <= self.smoothness_voxels <= self.reach_voxels:
+            raise SettingsError(
+                f"smoothness_voxels must be from {self.reach_voxels / 80:g} to {self.reach_voxels}, an 80th of "
+                f"reach_voxels to all of it, got {self.smoothness_voxels}: exp(-reach / h) would be 0, or no distance"
+            )
+
+    @property
+    def transformers(self) -> Transformers:
+        """From one task to the other and back."""
+        return Transformers(
+            reach_voxels=self.reach_voxels,
+            steepness=self.steepness,
+            smoothness_voxels=self.smoothness_voxels,
+            sharpness=self.sharpness,
+        )
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Both tasks' view of some patches, each also as the other would say it; all with gradient."""
+
+    segmentation: Tensor
+    """ln Y, (B, K, D, H, W)."""
+
+    distance: Tensor
+    """R, (B, K - 1, D, H, W), shares of the reach."""
+
+    segmented_distance: Tensor
+    """ln T_r2s(R), (B, K, D, H, W)."""
+
+    measured_segmentation: Tensor | None
+    """T_s2r(Y), (B, K - 1, D, H, W); None where only the other direction is wanted."""
+
+    def split(self, ends: Sequence[int]) -> list[Guess]:
+        """By patches, ``ends`` numbers of them."""
+        parts = [torch.split(part, list(ends)) for part in (self.segmentation, self.distance, self.segmented_distance)]
+        measured: Sequence[Tensor | None] = [None] * len(ends)
+        if self.measured_segmentation is not None:
+            measured = torch.split(self.measured_segmentation, list(ends))
+        return [Guess(*of_part) for of_part in zip(*parts, measured, strict=True)]
+
+
+class Dbisl:
+    """Two tasks of one network, each the other's teacher."""
+
+    settings_class = Settings
+    num_branches = 2
+    needs_unlabeled = True
+
+    def __init__(self, settings: Settings, network: NetworkSettings) -> None:
+        self.settings = settings
+        self.network = network
+        self.transformers = settings.transformers
+
+    def build(self, in_channels: int, num_classes: int) -> TwoHeads:
+        """A V-Net with two heads."""
+        return TwoHeads(in_channels, num_classes, self.network)
+
+    def training_step(self, model: TwoHeads, batch: Batch, progress: Progress) -> LossTerms:
+        """Supervision of both tasks; their agreement; their common guess as a label where it is sure."""
+        s = self.settings
+        everything = self._guess(model(torch.cat([batch.labeled, batch.strong])))
+        labeled, unlabeled = everything.split([len(batch.labeled), len(batch.strong)])
+        ramp = sigmoid_ramp(progress.done, s.ramp_share)
+        parts = {"supervised": self._supervised(labeled, batch.label)}
+        weights = {"supervised": 1.0}
+        if s.consistency_weight:
+            parts["consistency"] = self._consistency(everything)
+            weights["consistency"] = ramp * s.consistency_weight
+        if s.pseudo_weight:
+            parts["pseudo"] = self._pseudo_supervision(unlabeled, batch)
+            weights["pseudo"] = ramp * s.pseudo_weight
+        total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
+        return LossTerms(total, {name: part.detach() for name, part in parts.items()})
+
+    def after_step(self, model: TwoHeads, progress: Progress) -> None:
+        """Nothing."""
+
+    def predict(self, model: TwoHeads, patch: Tensor) -> Tensor:
+        """The segmentation head, and the distance head turned into a segmentation."""
+        tasks = model(patch)
+        segmented = self.transformers.to_segmentation(tasks.distance)
+        return torch.stack([tasks.logits.float(), segmented], dim=1)
+
+    def _guess(self, tasks: TwoTasks) -> Guess:
+        segmentation = tasks.logits.float().log_softmax(dim=1)
+        segmented = self.transformers.to_segmentation(tasks.distance).log_softmax(dim=1)
+        both = self.settings.directions == "both"
+        measured = self.transformers.to_distance(segmentation) if both else None
+        return Guess(segmentation, tasks.distance, segmented, measured)
+
+    def _supervised(self, guess: Guess, label: Tensor) -> Tensor:
+        """Both tasks by the label, as they are and as the other would say them."""
+        truth = signed_distances(label, guess.segmentation.shape[1], self.settings.reach_voxels)
+        segmented = dice_ce(guess.segmentation, label) + dice_ce(guess.segmented_distance, label)
+        measured = distance_error(guess.distance, truth)
+        if guess.measured_segmentation is not None:
+            measured = measured + distance_error(guess.measured_segmentation, truth)
+        return segmented + self.settings.distance_weight * measured
+
+    def _consistency(self, guess: Guess) -> Tensor:
+        """Both tasks agree, said in either's way; gradients into both."""
+        apart = squared_distance(guess.segmentation.exp(), guess.segmented_distance.exp())
+        if guess.measured_segmentation is None:
+            return apart
+        return apart + self.settings.distance_weight * squared_distance(guess.distance, guess.measured_segmentation)
+
+    def _pseudo_supervision(self, guess: Guess, batch: Batch) -> Tensor:
+        """Both tasks by their common guess, voxels of which count as much as it is certain."""
+        tasks = [
+            batch.belief_on_strong(of_task.detach().exp()) for of_task in (guess.segmentation, guess.segmented_distance)
+        ]
+        label = ((tasks[0] + tasks[1]) / 2).argmax(dim=1)
+        certain = certainty_by_entropy if self.settings.certainty == "entropy" else certainty_by_agreement
+        weight = certain(*tasks)
+        truth = signed_distances(label, tasks[0].shape[1], self.settings.reach_voxels).low
+        missed = (guess.distance - truth).square().mean(dim=1)
+        return (
+            weighted_cross_entropy(guess.segmentation, label, weight)
+            + weighted_cross_entropy(guess.segmented_distance, label, weight)
+            + self.settings.distance_weight * weighted_mean(missed, weight)
+        )

@@ -1,0 +1,130 @@
+"""Segmentations as Gaussians on a coarse grid, and one decoder that turns them into segmentations again.
+
+SemiGDA (Huang et al. 2026, https://arxiv.org/abs/2604.23274) takes both from a large pretrained autoencoder of
+pictures; here they are small and learn from the cohort's own annotations.
+
+Shapes: B patches, K classes, Z latent channels, d h w latent cells of 8 voxels' edge, D H W voxels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from barl.networks.adapters import SkipAdapters
+from barl.networks.blocks import ConvStack, Down, Up
+from barl.networks.network import NetworkSettings, init_weights
+
+LATENT_STRIDE = 8
+"""Edge of a latent cell in voxels, as in the published system."""
+
+_MOST = 6.0
+"""Largest logarithm of a variance in size: e^-6 to e^6 is all there is, and none of it overflows."""
+
+
+class Gaussian(NamedTuple):
+    """Independent normal distributions, one a channel and cell."""
+
+    mean: Tensor
+    """(B, Z, d, h, w) float32."""
+
+    log_variance: Tensor
+    """The same shape."""
+
+    @property
+    def deviation(self) -> Tensor:
+        """Standard deviation, the same shape."""
+        return torch.exp(0.5 * self.log_variance)
+
+    def detached(self) -> Gaussian:
+        """Without gradient."""
+        return Gaussian(self.mean.detach(), self.log_variance.detach())
+
+    def patches(self, first: int, last: int | None = None) -> Gaussian:
+        """Some of the batch."""
+        return Gaussian(self.mean[first:last], self.log_variance[first:last])
+
+
+class GaussianHead(nn.Module):
+    """Features to a Gaussian."""
+
+    def __init__(self, in_channels: int, latent_channels: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv3d(in_channels, 2 * latent_channels, 1)
+
+    def forward(self, features: Tensor) -> Gaussian:
+        """(B, C, d, h, w) to a Gaussian on the same grid."""
+        mean, log_variance = self.convolution(features).float().chunk(2, dim=1)
+        return Gaussian(mean, log_variance.clamp(-_MOST, _MOST))
+
+
+class MaskEncoder(nn.Module):
+    """From a label to the Gaussian of its latent code.
+
+    Normalization makes a patch that is all one class look like any other such patch; the shares of the classes in each
+    cell, given to the head directly, tell them apart.
+
+    Args:
+        num_classes: K.
+        latent_channels: Z.
+        settings: size and kind; half of the base filters suffice for what has no noise.
+    """
+
+    def __init__(self, num_classes: int, latent_channels: int, settings: NetworkSettings) -> None:
+        super().__init__()
+        kind, base = settings.normalization, settings.base_filters
+        layers: list[nn.Module] = []
+        widths = [num_classes, base, 2 * base, 4 * base]
+        for before, after in pairwise(widths):
+            layers += [Down(before, after, kind), ConvStack(1, after, after, kind)]
+        self.body = nn.Sequential(*layers)
+        self.shares = nn.AvgPool3d(LATENT_STRIDE)
+        self.head = GaussianHead(widths[-1] + num_classes, latent_channels)
+        init_weights(self)
+
+    def forward(self, classes: Tensor) -> Gaussian:
+        """(B, K, D, H, W), 1 where a voxel is of a class and 0 elsewhere, all 0 where unknown."""
+        code: Gaussian = self.head(torch.cat([self.body(classes), self.shares(classes)], dim=1))
+        return code
+
+
+class LatentDecoder(nn.Module):
+    """From a latent code, and skips where there are any, to logits; what all codes share.
+
+    Args:
+        num_classes: K.
+        latent_channels: Z.
+        settings: size and kind.
+    """
+
+    def __init__(self, num_classes: int, latent_channels: int, settings: NetworkSettings) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        kind, base = settings.normalization, settings.base_filters
+        widths = [8 * base, 4 * base, 2 * base, base]
+        self.entry = nn.Conv3d(latent_channels, widths[0], 1)
+        self.ups = nn.ModuleList(Up(before, after, kind) for before, after in pairwise(widths))
+        self.blocks = nn.ModuleList(
+            ConvStack(depth, width, width, kind) for depth, width in zip((2, 2, 2, 1), widths, strict=True)
+        )
+        self.dropout = nn.Dropout3d(settings.dropout)
+        self.head = nn.Conv3d(base, num_classes, 1)
+        init_weights(self)
+
+    def forward(
+        self, code: Tensor, skips: Sequence[Tensor] | None = None, adapters: SkipAdapters | None = None
+    ) -> Tensor:
+        """(B, Z, d, h, w), and skips at strides 1, 2, 4, 8 with a branch's adapters, to logits (B, K, D, H, W)."""
+        x = self.entry(code)
+        for level, block in enumerate(self.blocks):
+            if level > 0:
+                x = self.ups[level - 1](x)
+            if skips is not None and adapters is not None:
+                x = adapters(x, skips[-1 - level], level)
+            x = block(x)
+        logits: Tensor = self.head(self.dropout(x))
+        return logits
