@@ -16,7 +16,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import torch
@@ -37,9 +36,8 @@ from barl.losses.regions import agreed_classes, prototypes, region_alignment, re
 from barl.losses.supervised import deep_dice_ce, shrink_label
 from barl.methods.common.averaging import follow, freeze
 from barl.methods.common.ramps import late_ramp, linear_ramp
-from barl.methods.common.side_by_side import Pass, side_by_side
 from barl.methods.protocol import Batch, LossTerms, Progress
-from barl.networks import NUM_SCALES, EncoderDecoder, NetworkSettings, ResVNet, Taps, VNet
+from barl.networks import EncoderDecoder, NetworkSettings, ResVNet, Taps, VNet
 
 SecondBranch = Literal["residual", "same", "average"]
 SECOND_BRANCHES: tuple[SecondBranch, ...] = ("residual", "same", "average")
@@ -246,7 +244,7 @@ class Barl:
         ramp = late_ramp(progress.done, s.warmup_share, s.ramp_share)
         if ramp == 0 or not (s.dpr_weight or s.pcbc_weight or s.aligns_features):
             return self._from_labels(model, batch)
-        looks = self._looks(model, batch)
+        looks = {name: self._look(model, name, batch) for name in _NAMES}
         threshold = linear_ramp(progress.done, s.threshold_start, s.threshold_end)
         parts = {"supervised": _sum([self._supervised(looks[name].labeled, batch) for name in self._learners])}
         weights = {"supervised": 1.0}
@@ -283,49 +281,33 @@ class Barl:
         return _NAMES[:1] if self.settings.second_branch == "average" else _NAMES
 
     def _from_labels(self, model: Branches, batch: Batch) -> LossTerms:
-        def look(name: str) -> Sequence[Tensor]:
-            branch: Branch = getattr(model, name)
-            return branch.network.taps(batch.labeled).logits
-
-        scales = self._at_once([partial(look, name) for name in self._learners], batch)
+        scales = [getattr(model, name).network.taps(batch.labeled).logits for name in self._learners]
         supervised = _sum([self._supervised(logits, batch) for logits in scales])
         return LossTerms(supervised, {"supervised": supervised.detach()})
-
-    def _at_once(self, passes: Sequence[Pass], batch: Batch) -> list[tuple[Tensor, ...]]:
-        return side_by_side(passes, batch.label.device, in_turn=self.network.dropout > 0)
 
     def _supervised(self, scales: tuple[Tensor, ...], batch: Batch) -> Tensor:
         return deep_dice_ce(scales[-self.settings.supervised_scales :], batch.label)
 
-    def _looks(self, model: Branches, batch: Batch) -> dict[str, Look]:
-        """Both branches see everything."""
-        seen = self._at_once([partial(self._see, model, name, batch) for name in _NAMES], batch)
-        return {name: self._look(tensors, batch) for name, tensors in zip(_NAMES, seen, strict=True)}
-
-    def _see(self, model: Branches, name: str, batch: Batch) -> Sequence[Tensor]:
-        """Logits of all scales of one pass over all that needs gradients, features, logits of one without."""
+    def _look(self, model: Branches, name: str, batch: Batch) -> Look:
+        """One pass over all that needs gradients, one without over what does not."""
         branch: Branch = getattr(model, name)
-        with torch.set_grad_enabled(name in self._learners):
-            # Gradients first: inside autocast a pass without them would leave its cast weights behind for this one.
-            taps = branch.network.taps(torch.cat(self._with_gradients(batch)))
-            features = [branch.features(taps)] if self.settings.aligns_features else []
-        if self.settings.cross_weight > 0:
-            return [*taps.logits, *features]
-        with torch.no_grad():
-            return [*taps.logits, *features, *branch.network.taps(batch.weak).logits]
+        if name not in self._learners:
+            with torch.no_grad():
+                return self._look_with(branch, batch)
+        return self._look_with(branch, batch)
 
-    def _with_gradients(self, batch: Batch) -> list[Tensor]:
-        return [batch.labeled, batch.strong, *([batch.weak] if self.settings.cross_weight > 0 else [])]
-
-    def _look(self, seen: Sequence[Tensor], batch: Batch) -> Look:
-        """What ``_see`` gave, put in order."""
-        ends = [len(part) for part in self._with_gradients(batch)]
-        logits, rest = seen[:NUM_SCALES], seen[NUM_SCALES:]
-        labeled, strong, *weak = zip(*(torch.split(scale, ends) for scale in logits), strict=True)
-        features = rest[0][: ends[0] + ends[1]] if self.settings.aligns_features else None
-        return Look(
-            labeled=labeled, strong=strong, features=features, weak=weak[0] if weak else tuple(rest[-NUM_SCALES:])
-        )
+    def _look_with(self, branch: Branch, batch: Batch) -> Look:
+        crosses = self.settings.cross_weight > 0
+        parts = [batch.labeled, batch.strong, *([batch.weak] if crosses else [])]
+        # Gradients first: inside autocast a pass without them would leave its cast weights behind for this one.
+        taps = branch.network.taps(torch.cat(parts))
+        ends = [len(part) for part in parts]
+        labeled, strong, *weak = zip(*(torch.split(logits, ends) for logits in taps.logits), strict=True)
+        if not crosses:
+            with torch.no_grad():
+                weak = [branch.network.taps(batch.weak).logits]
+        features = branch.features(taps)[: ends[0] + ends[1]] if self.settings.aligns_features else None
+        return Look(labeled=labeled, strong=strong, features=features, weak=weak[0])
 
     def _dual_path(self, own: Look, other: Look, batch: Batch, threshold: float) -> Tensor:
         """l(p_strong, y_other) + eta * l(p_weak, y_other), y_other the other branch's confident labels (weak view)."""

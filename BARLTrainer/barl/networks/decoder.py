@@ -15,9 +15,6 @@ from barl.networks.blocks import ConvStack, Normalization, Up
 STRIDE = 16
 """The deepest encoder level sees one sixteenth of the resolution: patch sizes are multiples of it."""
 
-NUM_SCALES = 4
-"""Scales of the decoder that give logits."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Taps:
