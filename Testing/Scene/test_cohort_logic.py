@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import slicer
+import vtk
 from cohort_scene import (
     GRID,
     SECOND_CASE,
@@ -275,7 +277,7 @@ def test_segments_carry_the_terminology_of_the_table(a_scene: Any, tmp_path: Pat
 
     segment = logic.loadCase("P").segmentationNode.GetSegmentation().GetNthSegment(0)
 
-    assert segment.GetTag("TerminologyEntry") == entry
+    assert slicer.vtkSegment.GetTag(segment, "TerminologyEntry", text := vtk.reference("")) and text == entry
     assert segment.GetLabelValue() == 9
 
 

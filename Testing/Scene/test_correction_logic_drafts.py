@@ -222,8 +222,8 @@ def test_a_full_disk_during_autosave_is_told_and_keeps_the_draft_before(
     draw(a_watched_case)
     a_clock.now += 121
 
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # A file may hold no more, as on a full disk.
+    limits, room = resource.getrlimit(resource.RLIMIT_FSIZE), len(content) - 20
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))  # A file may hold no more, as on a full disk.
     try:
         a_logic.tick()
     finally:

@@ -34,11 +34,11 @@ def addEmptySegmentation(scene: Scene, name: str, table: LabelTable, volumeNode:
     return node
 
 
-def addSegmentationFromFile(scene: Scene, name: str, path: Path, table: LabelTable, volumeNode: Node) -> Node:
+def addSegmentationFromFile(scene: Scene, name: str, path: Path, table: LabelTable | None, volumeNode: Node) -> Node:
     """Add a segmentation node from a ``.seg.nrrd`` file, with the names, colors and terminology of a label table.
 
     Segments come in the table's order; labels that the file does not know become empty segments, and segments that the
-    table does not know stay as they are, behind the others.
+    table does not know stay as they are, behind the others. Without a table all is as in the file.
 
     Raises:
         LabelError: the file cannot be read; no node was added.
@@ -47,7 +47,8 @@ def addSegmentationFromFile(scene: Scene, name: str, path: Path, table: LabelTab
     layers = read_layers(path)
     node = _newNode(scene, name)
     _fill(node, layers)
-    _followTable(node.GetSegmentation(), table, volumeNode)
+    if table is not None:
+        _followTable(node.GetSegmentation(), table, volumeNode)
     _belongTo(scene, node, volumeNode)
     return node
 
