@@ -1,0 +1,1 @@
+"""The module's own code: logic on MRML nodes, and widgets."""
