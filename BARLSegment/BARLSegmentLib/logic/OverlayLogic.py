@@ -13,6 +13,9 @@ from BARLSegmentLib.logic.UncertaintyColors import uncertaintyColors
 
 _COMPOSITE = "vtkMRMLSliceCompositeNode"
 _LEGEND = "vtkMRMLColorLegendDisplayNode"
+_LEGEND_SIZE = (0.1, 0.4)
+"""Share of the view's width and height: Slicer's own 0.15 and 0.5 cover a fifth of a small view."""
+_LEGEND_LETTERS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +181,9 @@ class OverlayLogic:
         legend.SetTitleText((self._map.GetAttribute(MAP_ATTRIBUTE) or "uncertainty").capitalize())
         legend.SetLabelFormat("%.1f")
         legend.SetNumberOfLabels(6)
+        legend.SetSize(*_LEGEND_SIZE)
+        legend.GetTitleTextProperty().SetFontSize(_LEGEND_LETTERS)
+        legend.GetLabelTextProperty().SetFontSize(_LEGEND_LETTERS)
         legend.SetMaxNumberOfColors(256)
         legend.SetAndObservePrimaryDisplayNode(self._map.GetDisplayNode())
         self._map.AddAndObserveDisplayNodeID(legend.GetID())
