@@ -17,10 +17,7 @@ import numpy.typing as npt
 from barl.cohort.labels import UNKNOWN
 from barl.errors import LabelError
 from barl.inference.expected_error import LEVELS, error_by_entropy
-from barl.inference.shells import surface_shell
-
-SHELL_MM = 5.0
-"""Half the shell's thickness."""
+from barl.inference.shells import SHELL_MM, surface_shell
 
 BINS = 15
 """Bins of equal width in which the calibration error compares (Guo et al. 2017)."""
@@ -72,10 +69,10 @@ class UncertaintyScore:
     (Guo et al. 2017, https://arxiv.org/abs/1706.04599), 0 to 1."""
 
     brier: float | None
-    """Mean squared distance of the expected error and the error, 0 or 1 (Brier 1950): of the label, not of each class."""
+    """Mean squared distance of expected error and error, 0 or 1 (Brier 1950): of the label, not of each class."""
 
     auroc: float | None
-    """Area under the ROC curve of finding wrong voxels by their uncertainty; 0.5 is chance. None without wrong voxels."""
+    """Area under the ROC curve of finding wrong voxels by their uncertainty; 0.5 is chance, None without any."""
 
     auprc: float | None
     """Area under precision over recall of the same (average precision); chance is the share of wrong voxels."""

@@ -105,7 +105,7 @@ def find_regions(
     disagreement: Levels | None,
     geometry: Geometry,
     table: LabelTable,
-    settings: RegionSettings = RegionSettings(),  # noqa: B008 - frozen
+    settings: RegionSettings = RegionSettings(),
 ) -> list[Region]:
     """The regions of a prediction, at most ``settings.most``; none where nothing is labeled.
 

@@ -1,4 +1,4 @@
-"""Islands and holes: pieces of a label that anatomy makes unlikely, whether the model is sure of them or not. No torch."""
+"""Islands and holes: pieces of a label that anatomy makes unlikely, however sure the model is of them. No torch."""
 
 from __future__ import annotations
 

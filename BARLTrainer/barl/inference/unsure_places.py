@@ -1,4 +1,4 @@
-"""Where a model is unsure: the places that hold most of the expected error, each small enough to be looked at. No torch.
+"""Where a model is unsure: the places that hold most of the expected error, each small enough to look at. No torch.
 
 The border of a structure is unsure all around, so that connected unsure voxels would be one place as large as the
 structure. Places are therefore taken one after the other: the window that holds most of the expected error left, and in
@@ -105,7 +105,7 @@ class Windows:
         self._voxels = voxels
         self._place = np.stack(np.unravel_index(voxels.flat, shape), axis=1)
         self._alive = np.ones(len(voxels.flat), bool)
-        pairs, pair = np.unique(voxels.pair, return_inverse=True)
+        _, pair = np.unique(voxels.pair, return_inverse=True)
         edges = [max(1, round(extent_mm / 3 / spacing)) for spacing in spacing_dhw_mm]
         # A rim of empty blocks keeps neighbors from wrapping around.
         counts = [size // edge + 3 for size, edge in zip(shape, edges, strict=True)]
@@ -166,12 +166,14 @@ class Windows:
 
     def _rows(self, blocks: list[int]) -> Integers:
         rows = np.concatenate([self._order[self._ends[block] : self._ends[block + 1]] for block in blocks])
-        return rows[self._alive[rows]]
+        left: Integers = rows[self._alive[rows]]
+        return left
 
     def _existing(self, keys: Integers) -> Integers:
         """Which blocks the keys stand for; keys of empty blocks are left out."""
         index = np.minimum(np.searchsorted(self._blocks, keys), len(self._blocks) - 1)
-        return index[self._blocks[index] == keys]
+        existing: Integers = index[self._blocks[index] == keys]
+        return existing
 
     def _window_sums(self, blocks: Integers) -> npt.NDArray[np.float64]:
         total = np.zeros(len(blocks))
