@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from barl.cohort import LabelTable
 from barl.errors import InputError, OutOfMemoryError, SettingsError
 from barl.imaging.geometry import Geometry
-from barl.imaging.preprocess import Prepared, prepare_image, put_back
+from barl.imaging.preprocess import Prepared, Restore, prepare_image, put_back
 from barl.imaging.volumes import Volume
 from barl.inference.devices import Precision, choose_precision, is_out_of_memory
 from barl.inference.expected_error import LEVELS
@@ -137,18 +137,8 @@ class Predictor:
 
     def predict_prepared(self, prepared: Prepared, on_share: OnShare = lambda share: None) -> Prediction:
         """The same for a volume that is prepared already, e.g. in the cache."""
-        restore = prepared.restore
-        maps = self.maps(prepared.array, restore.crop_shape, on_share)
-        values = np.zeros(256, np.uint8)
-        values[: self.card.labels.num_classes] = self.card.labels.class_values
-        return Prediction(
-            labels=put_back(values[maps.classes], restore),
-            entropy=put_back(maps.entropy, restore),
-            disagreement=put_back(maps.disagreement, restore),
-            rival=put_back(values[maps.rival], restore),
-            geometry=restore.geometry,
-            table=self.card.labels,
-        )
+        maps = self.maps(prepared.array, prepared.restore.crop_shape, on_share)
+        return placed(maps, prepared.restore, self.card.labels)
 
     @torch.inference_mode()
     def maps(self, array: np.ndarray, shape: tuple[int, int, int], on_share: OnShare = lambda share: None) -> Maps:
@@ -189,6 +179,20 @@ class Predictor:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         return self._windows(windows)
+
+
+def placed(maps: Maps, restore: Restore, table: LabelTable) -> Prediction:
+    """Maps of the crop on the image's own grid, classes as values of the label table."""
+    values = np.zeros(256, np.uint8)
+    values[: table.num_classes] = table.class_values
+    return Prediction(
+        labels=put_back(values[maps.classes], restore),
+        entropy=put_back(maps.entropy, restore),
+        disagreement=put_back(maps.disagreement, restore),
+        rival=put_back(values[maps.rival], restore),
+        geometry=restore.geometry,
+        table=table,
+    )
 
 
 def also_mirrored(predict: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
