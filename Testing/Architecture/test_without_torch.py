@@ -45,7 +45,13 @@ def test_cohort_jobs_catalog_and_errors_need_only_the_standard_library() -> None
 
 
 def test_images_and_annotations_are_read_without_torch() -> None:
-    child = _import_all(["barl.imaging"])
+    child = _import_all(["barl.imaging", "barl.ranking"])
+
+    assert child.returncode == 0, child.stderr
+
+
+def test_regions_and_shells_are_computed_without_torch() -> None:
+    child = _import_all(["barl.inference.regions", "barl.inference.shells", "barl.evaluation.uncertainty_metrics"])
 
     assert child.returncode == 0, child.stderr
 

@@ -173,7 +173,9 @@ def test_mean_entropy_counts_what_is_labeled_or_unsure() -> None:
     geometry = Geometry(
         size=(4, 1, 1), spacing_mm=(1, 1, 1), origin_mm=(0, 0, 0), direction=(1, 0, 0, 0, 1, 0, 0, 0, 1)
     )
-    some = Prediction(labels=labels, entropy=levels, disagreement=levels, geometry=geometry, table=JAW_AND_CANAL)
+    some = Prediction(
+        labels=labels, entropy=levels, disagreement=levels, rival=labels, geometry=geometry, table=JAW_AND_CANAL
+    )
     assert some.mean_entropy() == pytest.approx((100 + 50 + 150) / 3 / 250)
     nothing = replace(some, labels=np.zeros_like(labels), entropy=np.zeros_like(levels))
     assert nothing.mean_entropy() == 0.0

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from barl.inference.resampling import LEVELS, Maps, collect, most_likely
+from barl.inference.expected_error import LEVELS
+from barl.inference.resampling import Maps, collect, most_likely
 from barl.inference.sliding_window import Size, Slab
 from barl.inference.uncertainty import normalized_entropy
 

@@ -14,7 +14,7 @@ import typer
 from rich.markup import escape
 
 import barl
-from barl.cli import annotate, cohort, demo, doctor, evaluate, jobs, methods, predict, train
+from barl.cli import annotate, cohort, demo, doctor, evaluate, jobs, methods, predict, ranking, train
 from barl.cli.output import Output
 from barl.errors import BarlError
 
@@ -32,6 +32,7 @@ app = typer.Typer(
 )
 cohort.app.command("annotate")(annotate.annotate)
 cohort.app.command("audit")(annotate.audit)
+cohort.app.command("next")(ranking.next_case)
 app.command("demo")(demo.demo)
 app.add_typer(cohort.app, name="cohort", help="Make, fill and check a cohort: the folder that holds everything.")
 app.command("train")(train.train)

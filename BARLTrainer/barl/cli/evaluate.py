@@ -11,7 +11,8 @@ from rich.table import Table
 
 from barl.cli.output import JsonFlag, Output, table
 from barl.cli.progress import reporting
-from barl.errors import InputError
+from barl.cli.uncertainty import Measured, measure, uncertainty_table
+from barl.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
     from barl.cli.pairs import Matched
@@ -28,6 +29,12 @@ def evaluate(
     references: Annotated[Path, typer.Argument(help="A label file, a folder of them, or a cohort.")],
     csv: Annotated[Path | None, typer.Option("--csv", help="Write every number to this file, too.")] = None,
     labels: Annotated[str, typer.Option(help="Values and names, e.g. '1=jaw,2=teeth'; else from the files.")] = "",
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="Also whether the uncertainty maps tell where the errors are.")
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="With --uncertainty: write the reliability plot here (SVG).")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Score predictions: Dice, Jaccard and surface distances in mm and voxels. Undefined is never zero."""
@@ -35,6 +42,8 @@ def evaluate(
     from barl.evaluation.report import summary, write_csv
 
     out = Output(as_json)
+    if plot is not None and not uncertainty:
+        raise SettingsError("--plot draws how reliable the uncertainty is: give --uncertainty, too.")
     matched = match(predictions, references, labels)
     rows, failed = _score(matched, out)
     if not rows:
@@ -42,12 +51,27 @@ def evaluate(
     if csv is not None:
         write_csv(csv, rows)
     summaries = summary(rows)
+    measured = measure(matched, [row.case_id for row in rows], out) if uncertainty else None
+    if measured is not None:
+        failed += measured.failed
+        if plot is not None:
+            _plot(plot, measured)
     record = {"cases": rows, "summary": summaries, "failed": failed, "unmatched": matched.unmatched, "csv": csv}
+    if measured is not None:
+        record |= {"uncertainty": measured.to_json(), "plot": plot}
     lines = [f"[red]Not scored:[/] {escape(failure['message'])}" for failure in failed]
     lines += [f"[yellow]No reference for[/] {escape(str(path))}" for path in matched.unmatched]
-    out.result(record, _case_table(rows), _summary_table(summaries), *lines)
+    tables = [_case_table(rows), _summary_table(summaries)]
+    tables += [] if measured is None else [uncertainty_table(measured)]
+    out.result(record, *tables, *lines)
     if failed:
         raise typer.Exit(_SOME_FAILED)
+
+
+def _plot(path: Path, measured: Measured) -> None:
+    from barl.evaluation.reliability_plot import write_reliability_plot
+
+    write_reliability_plot(path, measured.bins, measured.all, f"Reliability, {len(measured.cases)} cases")
 
 
 def _score(matched: Matched, out: Output) -> tuple[list[CaseScores], list[dict[str, str]]]:

@@ -22,6 +22,9 @@ def predict(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the predictions go.")],
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Also those that are finished.")] = False,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Ask about mirrored windows, too: more honest uncertainty, twice the time.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Segment volumes. Finished ones are skipped; one that fails does not keep the others from being done."""
@@ -33,7 +36,9 @@ def predict(
 
     out = Output(as_json)
     with reporting(out) as report:
-        records = segment_files(model_folder, images, output, device=device, on_progress=report, overwrite=overwrite)
+        records = segment_files(
+            model_folder, images, output, device=device, on_progress=report, overwrite=overwrite, mirror=mirror
+        )
     rows: list[dict[str, Any]] = [plain(record) for record in records]
     failed = [row for row in rows if row["state"] == "failed"]
     shown = table("Predictions", "case", "state", "seconds", "mean uncertainty", "message")

@@ -52,6 +52,7 @@ def segment_files(
     *,
     device: str = "auto",
     overwrite: bool = False,
+    mirror: bool = False,
     on_progress: OnProgress = lambda share, message: None,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
@@ -63,18 +64,20 @@ def segment_files(
         output: gets ``<name>.seg.nrrd``, ``.uncertainty.nrrd``, ``.disagreement.nrrd`` and ``.json``.
         device: auto, cpu, cuda or cuda:N.
         overwrite: also those that this model has done already.
+        mirror: ask about each window mirrored, too, for the uncertainty; takes twice the time.
         on_progress: share done, 0 to 1, and what is being done.
         on_outcome: called with each volume's outcome as soon as its files are there.
 
     Raises:
         InputError: no model, no image, or two images of one name.
+        SettingsError: mirroring is asked of a model that has never seen mirrored patches.
         StorageError: the output folder cannot be written to.
     """
     jobs = [Job(case=case_name(image), image=image) for image in images]
     _refuse_clashes(jobs)
     _refuse_unwritable(output)
     set_cpu_threads()
-    predictor = Predictor.load(model_folder, choose_device(device))
+    predictor = Predictor.load(model_folder, choose_device(device), mirror=mirror)
     outcomes = []
     for outcome in segment(predictor, jobs, output, overwrite=overwrite, on_progress=on_progress):
         on_outcome(outcome)
@@ -102,7 +105,11 @@ def segment(
 
         report(0.0)
         paths = ResultPaths(output, job.case)
-        if not overwrite and job.image.exists() and is_finished(paths, job.image, predictor.card):
+        if (
+            not overwrite
+            and job.image.exists()
+            and is_finished(paths, job.image, predictor.card, mirrored=predictor.mirror)
+        ):
             yield Outcome(case=job.case, image=job.image, state="skipped", message="done before by this model")
             continue
         yield _segment_one(predictor, job, paths, report)
@@ -123,7 +130,8 @@ def _segment_one(predictor: Predictor, job: Job, paths: ResultPaths, report: Cal
     start = time.perf_counter()
     try:
         prediction = predictor.predict(read_volume(job.image), report)
-        record = write_prediction(paths, prediction, job.image, predictor.card, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        record = write_prediction(paths, prediction, job.image, predictor.card, seconds, mirrored=predictor.mirror)
     except StorageError:
         raise
     except BarlError as error:

@@ -6,7 +6,7 @@ import hashlib
 import io
 import pickle
 import struct
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from barl.atomic import replacing, write_json
 from barl.cohort import LabelTable
 from barl.errors import InputError
 from barl.imaging.preprocess import Recipe
+from barl.inference.calibration import Calibration
 from barl.inference.sliding_window import Size
 from barl.methods.factory import settings_from
 from barl.networks import NetworkSettings
@@ -54,6 +55,12 @@ class ModelCard:
     patch_size_voxels: Size
     overlap: float = 0.5
     in_channels: int = 1
+    mirror_left_right: bool = False
+    """Whether the training showed mirrored patches, so that the networks may be asked about them, too."""
+
+    calibration: Calibration | None = None
+    """Temperatures of the probabilities; None where there were too few validation cases."""
+
     training: dict[str, Any] = field(default_factory=dict)
     """For people: steps, seconds, seed, cases, version."""
 
@@ -71,6 +78,8 @@ class ModelCard:
             "patch_size_voxels": list(self.patch_size_voxels),
             "overlap": self.overlap,
             "in_channels": self.in_channels,
+            "mirror_left_right": self.mirror_left_right,
+            "calibration": None if self.calibration is None else self.calibration.to_json(),
             "training": self.training,
             "weights_sha256": self.weights_sha256,
         }
@@ -79,6 +88,7 @@ class ModelCard:
     def from_json(cls, value: dict[str, Any]) -> ModelCard:
         """Read what :meth:`to_json` wrote."""
         depth, height, width = value["patch_size_voxels"]
+        calibration = value.get("calibration")  # Absent from the models of earlier versions.
         return cls(
             method=value["method"],
             settings=value["settings"],
@@ -88,6 +98,8 @@ class ModelCard:
             patch_size_voxels=(int(depth), int(height), int(width)),
             overlap=float(value["overlap"]),
             in_channels=int(value["in_channels"]),
+            mirror_left_right=bool(value.get("mirror_left_right", False)),
+            calibration=None if calibration is None else Calibration.from_json(calibration),
             training=value["training"],
             weights_sha256=value["weights_sha256"],
         )
@@ -103,6 +115,17 @@ def write_model(folder: Path, card: ModelCard, state: dict[str, Tensor]) -> Mode
         save_tensors({key: value.detach().cpu() for key, value in state.items()}, temporary)
         digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
     written = ModelCard.from_json({**card.to_json(), "weights_sha256": digest})
+    write_json(folder / _CARD, written.to_json())
+    return written
+
+
+def write_calibration(folder: Path, card: ModelCard, calibration: Calibration) -> ModelCard:
+    """Add temperatures to a model folder. Returns the card as written.
+
+    Raises:
+        StorageError: the folder cannot be written, or the disk is full.
+    """
+    written = replace(card, calibration=calibration)
     write_json(folder / _CARD, written.to_json())
     return written
 

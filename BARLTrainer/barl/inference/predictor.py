@@ -6,7 +6,7 @@ Shapes: D H W voxels of the image's own grid.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from barl.cohort import LabelTable
-from barl.errors import InputError, OutOfMemoryError
+from barl.errors import InputError, OutOfMemoryError, SettingsError
 from barl.imaging.geometry import Geometry
-from barl.imaging.preprocess import Prepared, prepare_image, put_back
+from barl.imaging.preprocess import Prepared, Restore, prepare_image, put_back
 from barl.imaging.volumes import Volume
 from barl.inference.devices import Precision, choose_precision, is_out_of_memory
+from barl.inference.expected_error import LEVELS
 from barl.inference.model_folder import ModelCard, read_card, read_weights
-from barl.inference.resampling import LEVELS, Maps, collect
-from barl.inference.sliding_window import Size, WindowSettings, slide
+from barl.inference.resampling import Maps, collect
+from barl.inference.sliding_window import Size, Slab, WindowSettings, slide
 from barl.methods.factory import make_method
 
 OnShare = Callable[[float], None]
@@ -43,6 +44,9 @@ class Prediction:
 
     disagreement: np.ndarray
     """(D, H, W) uint8, 0 to 250 for 0 to 1: how much the branches differ."""
+
+    rival: np.ndarray
+    """(D, H, W) uint8 values of the label table: the second most likely one, the label itself where that is certain."""
 
     geometry: Geometry
     table: LabelTable
@@ -69,6 +73,10 @@ class Predictor:
         card: what the model is.
         model: all branches.
         predict: logits (B, R, K, D, H, W) of a patch (B, C, D, H, W).
+        mirror: whether each window is also asked about mirrored left to right, which doubles branches and time.
+
+    Raises:
+        SettingsError: the model has never seen mirrored patches.
     """
 
     def __init__(
@@ -78,20 +86,31 @@ class Predictor:
         predict: Callable[[Tensor], Tensor],
         device: torch.device,
         precision: Precision,
+        *,
+        mirror: bool = False,
     ) -> None:
+        if mirror and not card.mirror_left_right:
+            raise SettingsError(
+                "This model has not been trained on mirrored patches, because its labels tell left from right or the "
+                "setting views.mirror_left_right was off, or an earlier version made it. Predict without mirroring."
+            )
         self.card = card
+        self.mirror = mirror
         self.model = model
         self.device = device
         self.precision = precision
         self.windows_at_once = windows_at_once(device, card.patch_size_voxels)
-        self._predict = predict
+        self._predict = also_mirrored(predict) if mirror else predict
 
     @classmethod
-    def load(cls, folder: Path, device: torch.device, precision: Precision | None = None) -> Predictor:
+    def load(
+        cls, folder: Path, device: torch.device, precision: Precision | None = None, *, mirror: bool = False
+    ) -> Predictor:
         """Read a model folder.
 
         Raises:
             InputError: there is no model, or it is damaged.
+            SettingsError: mirroring is asked of a model that has never seen mirrored patches.
         """
         card = read_card(folder)
         method = make_method(card.method, card.settings, card.network)
@@ -105,7 +124,7 @@ class Predictor:
             ) from error
         precision = precision or choose_precision(device)
         model = precision.place(model.eval(), device)
-        return cls(card, model, lambda patch: method.predict(model, patch), device, precision)
+        return cls(card, model, lambda patch: method.predict(model, patch), device, precision, mirror=mirror)
 
     def predict(self, volume: Volume, on_share: OnShare = lambda share: None) -> Prediction:
         """Labels and maps of a volume; ``on_share`` gets the share of windows done.
@@ -118,28 +137,14 @@ class Predictor:
 
     def predict_prepared(self, prepared: Prepared, on_share: OnShare = lambda share: None) -> Prediction:
         """The same for a volume that is prepared already, e.g. in the cache."""
-        restore = prepared.restore
-        maps = self.maps(prepared.array, restore.crop_shape, on_share)
-        values = np.zeros(256, np.uint8)
-        values[: self.card.labels.num_classes] = self.card.labels.class_values
-        return Prediction(
-            labels=put_back(values[maps.classes], restore),
-            entropy=put_back(maps.entropy, restore),
-            disagreement=put_back(maps.disagreement, restore),
-            geometry=restore.geometry,
-            table=self.card.labels,
-        )
+        maps = self.maps(prepared.array, prepared.restore.crop_shape, on_share)
+        return placed(maps, prepared.restore, self.card.labels)
 
     @torch.inference_mode()
     def maps(self, array: np.ndarray, shape: tuple[int, int, int], on_share: OnShare = lambda share: None) -> Maps:
         """Class indices and maps of a prepared (C, D, H, W) array, resampled to ``shape`` over the same extent."""
-        settings = WindowSettings(
-            size_voxels=self.card.patch_size_voxels, overlap=self.card.overlap, batch=self.windows_at_once
-        )
         try:
-            # torch warns of memory that cannot be written to, such as the cache's mapped files.
-            volume = torch.from_numpy(array if array.flags.writeable else array.copy()).to(self.device)
-            return collect(slide(self._windows, volume, settings, self.device, on_share), array.shape[1:], shape)
+            return collect(self.slabs(array, on_share), array.shape[1:], shape, self.card.calibration)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -148,6 +153,16 @@ class Predictor:
                 f"The volume of {array.shape[1:]} voxels does not fit into the memory of {self.device}. "
                 f"Close other programs, or {advice}."
             ) from error
+
+    def slabs(self, array: np.ndarray, on_share: OnShare = lambda share: None) -> Iterator[Slab]:
+        """Probabilities of a prepared (C, D, H, W) array slab by slab, before any calibration."""
+        settings = WindowSettings(
+            size_voxels=self.card.patch_size_voxels, overlap=self.card.overlap, batch=self.windows_at_once
+        )
+        # torch warns of memory that cannot be written to, such as the cache's mapped files.
+        volume = torch.from_numpy(array if array.flags.writeable else array.copy()).to(self.device)
+        with torch.inference_mode():
+            yield from slide(self._windows, volume, settings, self.device, on_share)
 
     def _windows(self, windows: Tensor) -> Tensor:
         """Logits of windows; where memory does not hold a pass of them all, fewer go through at once from now on."""
@@ -164,6 +179,29 @@ class Predictor:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         return self._windows(windows)
+
+
+def placed(maps: Maps, restore: Restore, table: LabelTable) -> Prediction:
+    """Maps of the crop on the image's own grid, classes as values of the label table."""
+    values = np.zeros(256, np.uint8)
+    values[: table.num_classes] = table.class_values
+    return Prediction(
+        labels=put_back(values[maps.classes], restore),
+        entropy=put_back(maps.entropy, restore),
+        disagreement=put_back(maps.disagreement, restore),
+        rival=put_back(values[maps.rival], restore),
+        geometry=restore.geometry,
+        table=table,
+    )
+
+
+def also_mirrored(predict: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Twice the branches: of a patch (B, C, D, H, W), and of it mirrored left to right (W), turned back."""
+
+    def both(windows: Tensor) -> Tensor:
+        return torch.cat([predict(windows), predict(windows.flip(-1)).flip(-1)], dim=1)
+
+    return both
 
 
 def windows_at_once(device: torch.device, size: Size) -> int:

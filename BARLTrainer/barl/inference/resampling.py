@@ -16,14 +16,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from barl.inference.calibration import Calibration, least_unsure, tempered
+from barl.inference.expected_error import LEVELS
 from barl.inference.sliding_window import Size, Slab
 from barl.inference.uncertainty import normalized_entropy
 
 _SLICES_AT_ONCE = {"cpu": 4, "cuda": 32}
 """On a CPU they stay in its caches, on a GPU each transfer to the host makes it wait (there an estimate)."""
-
-LEVELS = 250
-"""Steps of a map between 0 and 1; they fit a byte, compress well, and 0.004 is finer than any use of the map."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,17 +38,38 @@ class Maps:
     disagreement: np.ndarray
     """uint8, 0 to 250 for 0 to 1."""
 
+    rival: np.ndarray
+    """uint8 index of the second most likely class; the most likely one where the entropy is next to nothing."""
 
-def collect(slabs: Iterable[Slab], shape_in: Size, shape_out: Size) -> Maps:
-    """Resample slabs on a (D, H, W) grid onto another one over the same extent."""
-    found = np.zeros((3, *shape_out), np.uint8)
+
+def collect(slabs: Iterable[Slab], shape_in: Size, shape_out: Size, calibration: Calibration | None = None) -> Maps:
+    """Resample slabs on a (D, H, W) grid onto another one over the same extent, and calibrate them."""
+    found = np.zeros((4, *shape_out), np.uint8)
     for first, rows in _resampled(slabs, shape_in, shape_out):
-        probability, unlike = rows[:-1], rows[-1]
-        # The interpolation of sums to 1 sums to 1 again, up to rounding.
-        unsure = normalized_entropy(probability, dim=0)
-        parts = torch.stack([most_likely(probability), _levels(unsure), _levels(unlike)])
-        found[:, first : first + rows.shape[1]] = parts.cpu().numpy()
-    return Maps(classes=found[0], entropy=found[1], disagreement=found[2])
+        found[:, first : first + rows.shape[1]] = _read(rows[:-1], rows[-1], calibration).cpu().numpy()
+    return Maps(classes=found[0], entropy=found[1], disagreement=found[2], rival=found[3])
+
+
+def _read(probability: Tensor, unlike: Tensor, calibration: Calibration | None) -> Tensor:
+    """uint8 (4, d, H, W) of (K, d, H, W) and (d, H, W): class, entropy, disagreement, rival.
+
+    What is next to certain, as most of a volume is, needs neither a temperature nor a rival.
+    """
+    # The interpolation of sums to 1 sums to 1 again, up to rounding.
+    unsure = normalized_entropy(probability, dim=0)
+    best = most_likely(probability)
+    rival = best.clone()
+    questioned = unsure > least_unsure(calibration, 0.5 / LEVELS, len(probability))
+    columns, winner = probability[:, questioned], best[questioned]
+    if calibration is not None:
+        before = unsure[questioned]
+        after = normalized_entropy(tempered(columns, winner, calibration), dim=0)
+        unsure[questioned] = after
+        # The branches keep their share of the entropy.
+        unlike = unlike.clone()
+        unlike[questioned] *= after / before
+    rival[questioned] = most_likely(columns.scatter(0, winner.long()[None], -1.0))
+    return torch.stack([best, _levels(unsure), _levels(unlike), rival])
 
 
 def most_likely(probability: Tensor) -> Tensor:

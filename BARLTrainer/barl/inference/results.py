@@ -15,9 +15,11 @@ import numpy as np
 from barl.atomic import storage_errors, write_json
 from barl.imaging.segmentations import write_segmentation
 from barl.imaging.volumes import write_volume
+from barl.inference.expected_error import LEVELS
 from barl.inference.model_folder import ModelCard
 from barl.inference.predictor import Prediction
-from barl.inference.resampling import LEVELS
+from barl.inference.regions import find_regions
+from barl.inference.shells import doubt_by_label
 
 FORMAT_VERSION = 1
 
@@ -57,18 +59,25 @@ def fingerprint(image: Path) -> dict[str, Any]:
     return {"bytes": sum(s.st_size for s in stats), "changed": max((s.st_mtime for s in stats), default=0.0)}
 
 
-def is_finished(paths: ResultPaths, image: Path, card: ModelCard) -> bool:
-    """Whether this model has already predicted this very image."""
+def is_finished(paths: ResultPaths, image: Path, card: ModelCard, *, mirrored: bool = False) -> bool:
+    """Whether this model has already predicted this very image in this way."""
     try:
         record = json.loads(paths.record.read_text(encoding="utf-8"))
         same = record["model_sha256"] == card.weights_sha256 and record["image_fingerprint"] == fingerprint(image)
+        same = same and record["mirrored"] == mirrored and record["calibration"] == _calibration(card)
     except (OSError, ValueError, KeyError, TypeError):
         return False
     return bool(same) and all(p.is_file() for p in (paths.segmentation, paths.uncertainty, paths.disagreement))
 
 
 def write_prediction(
-    paths: ResultPaths, prediction: Prediction, image: Path, card: ModelCard, seconds: float
+    paths: ResultPaths,
+    prediction: Prediction,
+    image: Path,
+    card: ModelCard,
+    seconds: float,
+    *,
+    mirrored: bool = False,
 ) -> dict[str, Any]:
     """Write all files of a case, each whole or not at all; returns the record.
 
@@ -89,10 +98,40 @@ def write_prediction(
         "model_sha256": card.weights_sha256,
         "volumes_ml": {name: round(volume, 4) for name, volume in prediction.volumes_ml().items()},
         "mean_uncertainty": round(prediction.mean_entropy(), 4),
+        "doubt": _doubt(prediction),
+        "calibration": _calibration(card),
+        "mirrored": mirrored,
         "seconds": round(seconds, 2),
+        "regions": _regions(prediction),
     }
     write_json(paths.record, record)
     return record
+
+
+def _doubt(prediction: Prediction) -> dict[str, float | None]:
+    """By name, how unsure the upper tenth around each label is; None where it is not predicted."""
+    values = prediction.table.values
+    doubt = doubt_by_label(prediction.labels, prediction.entropy, values, prediction.geometry.spacing_dhw_mm)
+    return {
+        label.name: None if share is None else round(share, 4)
+        for label, share in zip(prediction.table.labels, doubt, strict=True)
+    }
+
+
+def _regions(prediction: Prediction) -> list[dict[str, Any]]:
+    found = find_regions(
+        prediction.labels,
+        prediction.rival,
+        prediction.entropy,
+        prediction.disagreement,
+        prediction.geometry,
+        prediction.table,
+    )
+    return [region.to_json() for region in found]
+
+
+def _calibration(card: ModelCard) -> dict[str, Any] | None:
+    return None if card.calibration is None else card.calibration.to_json()
 
 
 def as_float(levels: np.ndarray) -> np.ndarray:

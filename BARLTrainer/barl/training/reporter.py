@@ -113,6 +113,14 @@ class Reporter:
         changed = name != self._status.stage
         self._status = replace(self._status, stage=name, percent=low + share * (high - low), remaining_s=None)
         self._put(force=changed)
+        self.refuse_when_stopped()
+
+    def refuse_when_stopped(self) -> None:
+        """Between two parts of what takes long.
+
+        Raises:
+            StopAskedError: the job is to stop.
+        """
         if self.wants_stop():
             raise StopAskedError
 

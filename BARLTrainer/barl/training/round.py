@@ -19,11 +19,12 @@ from barl.errors import JobError, OutOfMemoryError, SettingsError
 from barl.imaging.volumes import read_geometry
 from barl.inference.batch import Job, segment
 from barl.inference.devices import choose_precision, set_cpu_threads
-from barl.inference.model_folder import ModelCard, read_card, read_weights, write_model
+from barl.inference.model_folder import ModelCard, read_card, read_weights, write_calibration, write_model
 from barl.inference.predictor import Predictor
 from barl.jobs import JobFolder
 from barl.methods.factory import make_method
 from barl.methods.protocol import Method
+from barl.training.calibrating import calibrate, too_few
 from barl.training.checkpoint import CheckpointFile
 from barl.training.distributed import OVER, Group, Share, join
 from barl.training.job import TrainingJob, model_of_round, read_job
@@ -77,6 +78,7 @@ def _train_and_predict(folder: Path, cohort: Cohort, job: TrainingJob, group: Gr
     card = write_model(files.model, _card(cohort, job, plan, training), training.model.state_dict())
     if not over:
         raise StopAskedError
+    card = _calibrated(files.model, card, training, data.validation, reporter)
     if job.predict:
         _predict(cohort, card, training, files.predictions, reporter)
 
@@ -286,6 +288,29 @@ def _predictor(card: ModelCard, training: Training) -> Predictor:
     return Predictor(card, model, lambda p: method.predict(model, p), training.device, training.precision)
 
 
+def _calibrated(
+    folder: Path, card: ModelCard, training: Training, cases: Sequence[ValidationCase], reporter: Reporter
+) -> ModelCard:
+    """The model with its probabilities made honest, where the validation cases suffice for that.
+
+    Raises:
+        StopAskedError: the job is to stop; the model stays uncalibrated.
+    """
+    training.model.eval()
+    try:
+        calibration = calibrate(_predictor(card, training), cases, reporter.refuse_when_stopped)
+    except OutOfMemoryError as error:
+        reporter.warning(f"The uncertainty stays uncalibrated: {error}")
+        return card
+    if calibration is None:
+        reporter.log(too_few(len(cases)))
+        return card
+    names = ("background", *card.labels.names)
+    told = ", ".join(f"{name} {t:.2f}" for name, t in zip(names, calibration.temperatures, strict=True))
+    reporter.log(f"Uncertainty calibrated on {calibration.cases} validation cases: temperature of {told}.")
+    return write_calibration(folder, card, calibration)
+
+
 def _card(cohort: Cohort, job: TrainingJob, plan: Plan, training: Training) -> ModelCard:
     return ModelCard(
         method=job.method,
@@ -294,6 +319,7 @@ def _card(cohort: Cohort, job: TrainingJob, plan: Plan, training: Training) -> M
         labels=cohort.labels,
         recipe=plan.recipe,
         patch_size_voxels=plan.patch_size_voxels,
+        mirror_left_right=plan.mirror_left_right,
         training={
             "barl": __version__,
             "torch": torch.__version__,
