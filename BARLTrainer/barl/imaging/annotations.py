@@ -20,6 +20,7 @@ import SimpleITK as sitk
 from barl.cohort import UNKNOWN, AnnotationVersion, Cohort, Coverage, CoverageKind
 from barl.errors import LabelError
 from barl.imaging.geometry import Geometry, Placement
+from barl.imaging.partial import add_strokes, refuse_other_plane, refuse_tilted
 from barl.imaging.segmentations import LabelMap, read_labels, write_segmentation
 from barl.imaging.volumes import read_geometry
 
@@ -51,19 +52,24 @@ def import_annotation(
         coverage: which voxels are known.
         author: who drew it.
         unknown_value: the value that means *not annotated* in a label map; its 0 is then known background.
-        resample: bring labels of another grid onto the image's, each voxel taking the nearest label.
+        resample: bring labels of another grid onto the image's, each voxel taking the nearest label; of a partial
+            annotation no stroke is lost, however thin.
         source: ``imported``, ``drawn`` or ``accepted``.
 
     Raises:
-        LabelError: unreadable, a value or name outside the table, another grid, or not what the coverage says.
+        LabelError: unreadable, a value or name outside the table, another grid, not what the coverage says, or
+            slices drawn in another plane.
         ImageError: the case's image cannot be read.
     """
     image = read_geometry(cohort.image_path(case_id))
     labels = read_labels(path, cohort.labels, painted_background=_PAINTED_BACKGROUND, unknown_value=unknown_value)
     outside = 0 if unknown_value is None else UNKNOWN
-    array = _onto_image(
-        labels, image, outside=outside, resample=resample, what=f"Case {case_id}: the annotation {path}"
-    )
+    what = f"Case {case_id}: the annotation {path}"
+    if coverage.kind is CoverageKind.SLICES:
+        refuse_tilted(labels.geometry, image, what)
+    array = _onto_image(labels, image, outside=outside, resample=resample, what=what)
+    if resample and coverage.kind is not CoverageKind.COMPLETE:
+        array = add_strokes(array, labels, image, outside)
     known = _known(array, coverage) if unknown_value is None else array
     return save_annotation(cohort, case_id, known, coverage=coverage, author=author, source=source)
 
@@ -94,12 +100,15 @@ def save_annotation(
         note: anything worth remembering.
 
     Raises:
-        LabelError: another shape, a value outside the table, nothing annotated, or not what the coverage says.
+        LabelError: another shape, a value outside the table, nothing annotated, not what the coverage says, or
+            slices drawn in another plane.
         StorageError: the folder cannot be written, or the disk is full; nothing was changed.
     """
     geometry = read_geometry(cohort.image_path(case_id))
     if array.shape != geometry.shape:
         raise LabelError(f"Case {case_id}: the annotation has shape {array.shape}, the image {geometry.shape}.")
+    if coverage.axis is not None:
+        refuse_other_plane((array != 0) & (array != UNKNOWN), coverage.axis, case_id)
     painted = _painted(array, coverage, case_id)
     has_background = bool((painted == _PAINTED_BACKGROUND).any())
     return cohort.add_annotation(
