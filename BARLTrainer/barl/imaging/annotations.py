@@ -67,9 +67,8 @@ def import_annotation(
     what = f"Case {case_id}: the annotation {path}"
     if coverage.kind is CoverageKind.SLICES:
         refuse_tilted(labels.geometry, image, what)
-    array = _onto_image(labels, image, outside=outside, resample=resample, what=what)
-    if resample and coverage.kind is not CoverageKind.COMPLETE:
-        array = add_strokes(array, labels, image, outside)
+    partial = coverage.kind is not CoverageKind.COMPLETE
+    array = _onto_image(labels, image, outside=outside, resample=resample, what=what, keep_strokes=partial)
     known = _known(array, coverage) if unknown_value is None else array
     return save_annotation(cohort, case_id, known, coverage=coverage, author=author, source=source)
 
@@ -195,12 +194,14 @@ def _refuse_unknown(unknown: Mask, case_id: str) -> None:
         )
 
 
-def _onto_image(labels: LabelMap, image: Geometry, *, outside: int, resample: bool, what: str) -> Labels:
+def _onto_image(
+    labels: LabelMap, image: Geometry, *, outside: int, resample: bool, what: str, keep_strokes: bool = False
+) -> Labels:
     placement = image.placement_of(labels.geometry)
     if placement is not None:
         return _placed(labels.array, placement, image, outside, what)
     if resample:
-        return _resampled(labels, image, outside, what)
+        return _resampled(labels, image, outside, what, keep_strokes)
     raise LabelError(
         f"{what} does not lie on the image's grid: {labels.geometry.difference_from(image)}. "
         "Let it be resampled onto the image, or leave the case out."
@@ -225,7 +226,7 @@ def _placed(part: Labels, placement: Placement, image: Geometry, outside: int, w
     return whole
 
 
-def _resampled(labels: LabelMap, image: Geometry, outside: int, what: str) -> Labels:
+def _resampled(labels: LabelMap, image: Geometry, outside: int, what: str, keep_strokes: bool) -> Labels:
     source = sitk.GetImageFromArray(labels.array)
     labels.geometry.apply_to(source)
     x, y, z = image.size
@@ -241,6 +242,8 @@ def _resampled(labels: LabelMap, image: Geometry, outside: int, what: str) -> La
             float(outside),
         )
     )
+    if keep_strokes:
+        result = add_strokes(result, labels, image, outside)
     if (labels.array != outside).any() and not (result != outside).any():
         raise LabelError(f"{what} lies wholly outside the image. Check that it belongs to this image.")
     return result
