@@ -52,6 +52,8 @@ def a_cohort(tmp_path: Path) -> Cohort:
 def annotate(cohort: Cohort, case_id: str, *, box: tuple[slice, slice, slice], scribble: bool = False) -> None:
     array = np.full(GRID.shape, 255 if scribble else 0, np.uint8)
     array[box] = 1
+    if scribble:  # Background is painted too, beside the structure.
+        array[tuple(slice(cut.start, cut.stop) for cut in (box[0], box[1]))][:, :, 1:3] = 0
     kind = CoverageKind.SCRIBBLES if scribble else CoverageKind.COMPLETE
     save_annotation(cohort, case_id, array, coverage=Coverage(kind=kind), author="test")
 

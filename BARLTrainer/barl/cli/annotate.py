@@ -13,7 +13,8 @@ from barl.cli.cohort import CohortFolder
 from barl.cli.matching import label_files_by_case
 from barl.cli.output import JsonFlag, Output, table
 from barl.cli.progress import reporting
-from barl.cohort import AnnotationVersion, Cohort, Coverage, CoverageKind
+from barl.cohort import UNKNOWN, AnnotationVersion, Cohort, Coverage, CoverageKind
+from barl.cohort.labels import BACKGROUND
 from barl.errors import InputError, LabelError, SettingsError
 
 FOUND_ERRORS = 2
@@ -51,13 +52,36 @@ def annotate(
     added, failed = _import_all(opened, chosen, how, out)
     if failed and not added:
         raise LabelError("\n".join(failure["message"] for failure in failed))
-    lines = [f"{escape(version.case_id)}: version {version.number}, {coverage.value}" for version in added]
+    lines = [f"{escape(version.case_id)}: version {version.number}, {_extent(opened, version)}" for version in added]
     lines += [f"[red]Not added:[/] {escape(failure['message'])}" for failure in failed]
     lines += [f"[yellow]No case of this name:[/] {escape(str(path))}" for path in left_out]
     rows = [{"case": version.case_id, "version": version.number} for version in added]
     out.result({"annotated": rows, "failed": failed, "unmatched": left_out}, *lines)
     if failed:
         raise typer.Exit(FOUND_ERRORS)
+
+
+def _extent(cohort: Cohort, version: AnnotationVersion) -> str:
+    """What an annotation tells about, and what is missing in it: mistakes in a coverage are seen here."""
+    kind, axis = version.coverage.kind, version.coverage.axis
+    said = str(kind.value)
+    if kind is CoverageKind.COMPLETE:
+        return said
+    import numpy as np
+
+    from barl.imaging.annotations import load_annotation
+    from barl.imaging.audit import NO_BACKGROUND, PAINT_BACKGROUND
+    from barl.imaging.partial import AXES
+
+    array = load_annotation(cohort, version)
+    known = array != UNKNOWN
+    said += f", {known.mean():.2%} of the voxels known"
+    if axis is not None:
+        drawn = np.count_nonzero(np.moveaxis(known, axis, 0).any(axis=(1, 2)))
+        said += f": {drawn} of {array.shape[axis]} {AXES[axis]}"
+    if not (array == BACKGROUND).any():
+        said += f"\n[yellow]{NO_BACKGROUND.format(number=version.number)}[/] {PAINT_BACKGROUND}"
+    return said
 
 
 def _chosen(

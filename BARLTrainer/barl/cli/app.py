@@ -14,7 +14,7 @@ import typer
 from rich.markup import escape
 
 import barl
-from barl.cli import annotate, cohort, demo, doctor, evaluate, jobs, methods, predict, ranking, train
+from barl.cli import annotate, cohort, demo, doctor, evaluate, jobs, methods, predict, ranking, simulate, train
 from barl.cli.output import Output
 from barl.errors import BarlError
 
@@ -38,6 +38,7 @@ app.add_typer(cohort.app, name="cohort", help="Make, fill and check a cohort: th
 app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
+app.command("simulate")(simulate.simulate)
 app.add_typer(jobs.app, name="jobs", help="See, stop and go on with trainings.")
 app.command("methods")(methods.methods)
 app.command("doctor")(doctor.doctor)

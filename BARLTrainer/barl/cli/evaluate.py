@@ -60,6 +60,7 @@ def evaluate(
     if measured is not None:
         record |= {"uncertainty": measured.to_json(), "plot": plot}
     lines = [f"[red]Not scored:[/] {escape(failure['message'])}" for failure in failed]
+    lines += _partly_known(rows)
     lines += [f"[yellow]No reference for[/] {escape(str(path))}" for path in matched.unmatched]
     tables = [_case_table(rows), _summary_table(summaries)]
     tables += [] if measured is None else [uncertainty_table(measured)]
@@ -94,6 +95,17 @@ def _score(matched: Matched, out: Output) -> tuple[list[CaseScores], list[dict[s
             scores = score_case(prediction.array, reference, table=matched.table, spacing_dhw_mm=spacing)
             rows.append(CaseScores(case_id=pair.case, scores=scores))
     return rows, failed
+
+
+def _partly_known(rows: list[CaseScores]) -> list[str]:
+    """Of references that are annotated in part: how much of them counts."""
+    lines = []
+    for row in rows:
+        known, voxels = row.scores[0].known_voxels, row.scores[0].voxels
+        if known < voxels:
+            share = f"{known:,} of {voxels:,} voxels ({known / voxels:.2%})"
+            lines.append(f"{escape(row.case_id)}: the reference knows {share}; only these count.")
+    return lines
 
 
 def _case_table(rows: list[CaseScores]) -> Table:

@@ -4,6 +4,11 @@ Definitions are medpy's, so that numbers compare with the literature: the surfac
 the six neighbors takes away; 95HD is the 95th percentile and ASSD the mean of the surface distances of both
 directions pooled (medpy before 0.5 averaged the two directed means instead); ASD is the mean from the prediction
 to the reference alone. Unlike medpy, what is undefined is None and never a number.
+
+Where a reference is known in part, only its known voxels count, also of the prediction. A surface voxel is then one
+that touches a known voxel outside of the mask: where a mask merely meets unknown voxels nobody knows whether it ends.
+Distances are those between such voxels: none of them is too small, and one is too large where the nearest true surface
+lies in unknown voxels. Scribbles that touch no stroke of something else have no known surface, and no distance.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ import edt
 import numpy as np
 import numpy.typing as npt
 
-from barl.cohort.labels import UNKNOWN, LabelTable
+from barl.cohort.labels import UNKNOWN, Label, LabelTable
 from barl.errors import LabelError
 
 Labels = npt.NDArray[np.uint8]
@@ -26,6 +31,7 @@ ABSENT_IN_BOTH = "absent in both"
 NOT_PREDICTED = "not predicted"
 NOT_IN_REFERENCE = "not in the reference"
 NOTHING_KNOWN = "nothing known in the reference"
+NO_KNOWN_SURFACE = "no surface known in the reference"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +51,7 @@ class ClassScore:
     """Intersection over union, 0 to 1; 0 and None as for Dice."""
 
     hd95_mm: float | None
-    """95 % Hausdorff distance in mm; like all distances None when either mask is empty."""
+    """95 % Hausdorff distance in mm; like all distances None when either mask is empty or has no known surface."""
 
     assd_mm: float | None
     """Average symmetric surface distance in mm."""
@@ -71,6 +77,9 @@ class ClassScore:
     known_voxels: int
     """Voxels of the case that the reference knows."""
 
+    voxels: int
+    """All voxels of the case."""
+
     note: str
     """Why something is undefined; empty when nothing is."""
 
@@ -80,8 +89,8 @@ def score_case(
 ) -> list[ClassScore]:
     """Score every class of the table.
 
-    Voxels that are 255 in the reference are taken out of both masks before anything is computed, for surfaces too:
-    where a mask meets unknown voxels it has a surface there, the same in both.
+    Voxels that are 255 in the reference are taken out of both masks before anything is computed; what that means for
+    surfaces stands at the top of this file.
 
     Args:
         prediction: (D, H, W) values of the table.
@@ -103,12 +112,12 @@ def score_case(
     for label in table.labels:
         predicted = (prediction == label.value) & known
         wanted = reference == label.value
-        scores.append(_score_class(label.value, label.name, predicted, wanted, spacing_dhw_mm, known_voxels))
+        scores.append(_score_class(label, predicted, wanted, known, known_voxels, spacing_dhw_mm))
     return scores
 
 
 def _score_class(
-    value: int, name: str, predicted: Mask, wanted: Mask, spacing: Spacing, known_voxels: int
+    label: Label, predicted: Mask, wanted: Mask, known: Mask, known_voxels: int, spacing: Spacing
 ) -> ClassScore:
     sizes = int(np.count_nonzero(predicted)), int(np.count_nonzero(wanted))
     common = int(np.count_nonzero(predicted & wanted))
@@ -116,10 +125,12 @@ def _score_class(
     note = _note(*sizes, known_voxels)
     in_mm, in_voxels = _NOWHERE, _NOWHERE
     if not note:
-        in_mm, in_voxels = _distances(predicted, wanted, spacing)
+        distances = _distances(predicted, wanted, None if known_voxels == known.size else known, spacing)
+        note = "" if distances else NO_KNOWN_SURFACE
+        in_mm, in_voxels = distances or (_NOWHERE, _NOWHERE)
     return ClassScore(
-        value=value,
-        name=name,
+        value=label.value,
+        name=label.name,
         dice=2 * common / sum(sizes) if any(sizes) else None,
         jaccard=common / (sum(sizes) - common) if any(sizes) else None,
         hd95_mm=in_mm.hd95,
@@ -131,6 +142,7 @@ def _score_class(
         reference_ml=sizes[1] * voxel_ml,
         prediction_ml=sizes[0] * voxel_ml,
         known_voxels=known_voxels,
+        voxels=known.size,
         note=note,
     )
 
@@ -155,10 +167,19 @@ class _SurfaceDistance:
 _NOWHERE = _SurfaceDistance(None, None, None)
 
 
-def _distances(predicted: Mask, wanted: Mask, spacing: Spacing) -> tuple[_SurfaceDistance, _SurfaceDistance]:
-    """The distances in mm and in voxels of two masks that are not empty."""
-    box = _bounding_box(predicted | wanted)
-    surfaces = surface(predicted[box]), surface(wanted[box])
+def _distances(
+    predicted: Mask, wanted: Mask, known: Mask | None, spacing: Spacing
+) -> tuple[_SurfaceDistance, _SurfaceDistance] | None:
+    """The distances in mm and in voxels of two masks that are not empty; None where one has no known surface.
+
+    Args:
+        known: which voxels are; None: all of them.
+    """
+    box = _bounding_box(predicted | wanted, margin=0 if known is None else 1)
+    inside = None if known is None else known[box]
+    surfaces = surface(predicted[box], inside), surface(wanted[box], inside)
+    if not all(found.any() for found in surfaces):
+        return None
     there, back = _between(*surfaces, spacing)
     if len(set(spacing)) == 1:
         edge = np.float32(spacing[0])
@@ -166,24 +187,34 @@ def _distances(predicted: Mask, wanted: Mask, spacing: Spacing) -> tuple[_Surfac
     return _summarize(there, back), _summarize(*_between(*surfaces, (1.0, 1.0, 1.0)))
 
 
-def surface(mask: Mask) -> Mask:
-    """The voxels (D, H, W) of a mask of which one of the six neighbors is outside of it, or outside the array."""
+def surface(mask: Mask, known: Mask | None = None) -> Mask:
+    """The voxels (D, H, W) of a mask of which one of the six neighbors is outside of it, or outside the array.
+
+    Args:
+        mask: holds known voxels only.
+        known: neighbors that are not known say nothing; None: all are.
+    """
+    solid = mask if known is None else mask | ~known
     inner = mask.copy()
     for axis in range(mask.ndim):
-        moved, inside = np.moveaxis(mask, axis, 0), np.moveaxis(inner, axis, 0)
+        moved, inside = np.moveaxis(solid, axis, 0), np.moveaxis(inner, axis, 0)
         inside[1:] &= moved[:-1]
         inside[:-1] &= moved[1:]
         inside[[0, -1]] = False
     return mask & ~inner
 
 
-def _bounding_box(mask: Mask) -> tuple[slice, ...]:
-    """The box of all true voxels; nothing outside of it changes a distance between surfaces inside."""
+def _bounding_box(mask: Mask, margin: int) -> tuple[slice, ...]:
+    """The box of all true voxels; nothing outside of it changes a distance between surfaces inside.
+
+    Args:
+        margin: voxels around it, for the neighbors that tell where a surface is.
+    """
     box = []
     for axis in range(mask.ndim):
         others = tuple(other for other in range(mask.ndim) if other != axis)
         indices = np.flatnonzero(mask.any(axis=others))
-        box.append(slice(int(indices[0]), int(indices[-1]) + 1))
+        box.append(slice(max(0, int(indices[0]) - margin), int(indices[-1]) + 1 + margin))
     return tuple(box)
 
 

@@ -27,6 +27,7 @@ COLUMNS: dict[str, str] = {
     "reference_ml": "reference (ml)",
     "prediction_ml": "prediction (ml)",
     "known_voxels": "known voxels",
+    "voxels": "voxels",
     "note": "note",
 }
 """Header of the CSV file by attribute."""

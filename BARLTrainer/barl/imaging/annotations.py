@@ -20,6 +20,7 @@ import SimpleITK as sitk
 from barl.cohort import UNKNOWN, AnnotationVersion, Cohort, Coverage, CoverageKind
 from barl.errors import LabelError
 from barl.imaging.geometry import Geometry, Placement
+from barl.imaging.partial import add_strokes, refuse_other_plane, refuse_tilted
 from barl.imaging.segmentations import LabelMap, read_labels, write_segmentation
 from barl.imaging.volumes import read_geometry
 
@@ -51,17 +52,23 @@ def import_annotation(
         coverage: which voxels are known.
         author: who drew it.
         unknown_value: the value that means *not annotated* in a label map; its 0 is then known background.
-        resample: bring labels of another grid onto the image's, each voxel taking the nearest label.
+        resample: bring labels of another grid onto the image's, each voxel taking the nearest label; of a partial
+            annotation no stroke is lost, however thin.
         source: ``imported``, ``drawn`` or ``accepted``.
 
     Raises:
-        LabelError: unreadable, a value or name outside the table, another grid, or not what the coverage says.
+        LabelError: unreadable, a value or name outside the table, another grid, not what the coverage says, or
+            slices drawn in another plane.
         ImageError: the case's image cannot be read.
     """
     image = read_geometry(cohort.image_path(case_id))
     labels = read_labels(path, cohort.labels, painted_background=_PAINTED_BACKGROUND, unknown_value=unknown_value)
     outside = 0 if unknown_value is None else UNKNOWN
-    array = onto_image(labels, image, outside=outside, resample=resample, what=f"Case {case_id}: the annotation {path}")
+    what = f"Case {case_id}: the annotation {path}"
+    if coverage.kind is CoverageKind.SLICES:
+        refuse_tilted(labels.geometry, image, what)
+    partial = coverage.kind is not CoverageKind.COMPLETE
+    array = onto_image(labels, image, outside=outside, resample=resample, what=what, keep_strokes=partial)
     known = known_voxels(array, coverage) if unknown_value is None else array
     return save_annotation(cohort, case_id, known, coverage=coverage, author=author, source=source)
 
@@ -92,12 +99,15 @@ def save_annotation(
         note: anything worth remembering.
 
     Raises:
-        LabelError: another shape, a value outside the table, nothing annotated, or not what the coverage says.
+        LabelError: another shape, a value outside the table, nothing annotated, not what the coverage says, or
+            slices drawn in another plane.
         StorageError: the folder cannot be written, or the disk is full; nothing was changed.
     """
     geometry = read_geometry(cohort.image_path(case_id))
     if array.shape != geometry.shape:
         raise LabelError(f"Case {case_id}: the annotation has shape {array.shape}, the image {geometry.shape}.")
+    if coverage.axis is not None:
+        refuse_other_plane((array != 0) & (array != UNKNOWN), coverage.axis, case_id)
     painted = _painted(array, coverage, case_id)
     has_background = bool((painted == _PAINTED_BACKGROUND).any())
     return cohort.add_annotation(
@@ -192,7 +202,9 @@ def _refuse_unknown(unknown: Mask, case_id: str) -> None:
         )
 
 
-def onto_image(labels: LabelMap, image: Geometry, *, outside: int, resample: bool, what: str) -> Labels:
+def onto_image(
+    labels: LabelMap, image: Geometry, *, outside: int, resample: bool, what: str, keep_strokes: bool = False
+) -> Labels:
     """Put labels on the image's grid: where they belong when the voxels coincide, else resampled if that is wanted.
 
     Args:
@@ -201,6 +213,7 @@ def onto_image(labels: LabelMap, image: Geometry, *, outside: int, resample: boo
         outside: what voxels become that the labels do not reach.
         resample: whether labels of another grid may be resampled, each voxel taking the nearest.
         what: the beginning of a message: whose labels.
+        keep_strokes: when resampling, lose no stroke, however thin.
 
     Raises:
         LabelError: another grid, or labeled voxels outside the image.
@@ -209,7 +222,7 @@ def onto_image(labels: LabelMap, image: Geometry, *, outside: int, resample: boo
     if placement is not None:
         return _placed(labels.array, placement, image, outside, what)
     if resample:
-        return _resampled(labels, image, outside, what)
+        return _resampled(labels, image, outside, what, keep_strokes)
     raise LabelError(
         f"{what} does not lie on the image's grid: {labels.geometry.difference_from(image)}. "
         "Let it be resampled onto the image, or leave the case out."
@@ -234,7 +247,7 @@ def _placed(part: Labels, placement: Placement, image: Geometry, outside: int, w
     return whole
 
 
-def _resampled(labels: LabelMap, image: Geometry, outside: int, what: str) -> Labels:
+def _resampled(labels: LabelMap, image: Geometry, outside: int, what: str, keep_strokes: bool) -> Labels:
     source = sitk.GetImageFromArray(labels.array)
     labels.geometry.apply_to(source)
     x, y, z = image.size
@@ -250,6 +263,8 @@ def _resampled(labels: LabelMap, image: Geometry, outside: int, what: str) -> La
             float(outside),
         )
     )
+    if keep_strokes:
+        result = add_strokes(result, labels, image, outside)
     if (labels.array != outside).any() and not (result != outside).any():
         raise LabelError(f"{what} lies wholly outside the image. Check that it belongs to this image.")
     return result

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from barl.cohort import UNKNOWN, AnnotationVersion, Case, Cohort, Role
+from barl.cohort import UNKNOWN, AnnotationVersion, Case, Cohort, CoverageKind, Role
+from barl.cohort.labels import BACKGROUND
 from barl.errors import InputError
 from barl.imaging.annotations import load_annotation
 from barl.imaging.geometry import Geometry
@@ -22,6 +23,11 @@ _FEWEST_VOXELS = 8
 _SPACING_RATIO = 2.0
 _EXTENT_RATIO = 2.0
 _EXCLUDE = "or exclude the case."
+
+NO_BACKGROUND = (
+    "Annotation {number} has strokes of structures and none of background, so it does not tell where they end."
+)
+PAINT_BACKGROUND = "Paint a few strokes beside and between the structures too, in a segment named Background."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +144,8 @@ def _check_labels(cohort: Cohort, case: Case, version: AnnotationVersion, seen: 
             f"Annotation {version.number} holds no structure, only background.",
             "Check that it was saved as meant; an image without any structure is rarely useful.",
         )
+    if version.coverage.kind is CoverageKind.SCRIBBLES and not counts[BACKGROUND]:
+        yield _warning(case.id, NO_BACKGROUND.format(number=version.number), PAINT_BACKGROUND)
 
 
 def _count_voxels(labels: npt.NDArray[np.uint8]) -> Counter[int]:
@@ -184,6 +192,12 @@ def _check_whole(cohort: Cohort, cases: list[Case], seen: _Seen) -> Iterator[Fin
     if annotated == 1:
         yield _warning(
             None, "Only one training case is annotated.", "Annotate a second one; two to five work far better."
+        )
+    if seen.training_voxels[BACKGROUND] == 0:
+        yield _error(
+            None,
+            "No annotation of a training case holds background: a training would take every voxel for a structure.",
+            PAINT_BACKGROUND,
         )
     for label in cohort.labels.labels:
         if seen.training_voxels[label.value] == 0:

@@ -123,6 +123,20 @@ class Geometry:
         return float(-left), float(-posterior), float(superior)
 
     @property
+    def dhw_to_ras(self) -> Matrix:
+        """4 x 4 matrix that takes an array index (d, h, w, 1) to RAS millimetres."""
+        return np.diag([-1.0, -1.0, 1.0, 1.0]) @ self.index_to_lps[:, [2, 1, 0, 3]]
+
+    def index_from(self, other: Geometry) -> Matrix:
+        """4 x 4 matrix that takes an array index (d, h, w, 1) of another grid to one of this grid."""
+        return np.linalg.inv(self.dhw_to_ras) @ other.dhw_to_ras
+
+    def tilt_degrees(self, other: Geometry) -> float:
+        """Largest angle between an axis of another grid and the axis of this one that is nearest to it."""
+        cosines = np.abs(np.reshape(self.direction, (3, 3)).T @ np.reshape(other.direction, (3, 3)))
+        return float(np.degrees(np.arccos(np.clip(cosines.max(axis=0).min(), 0.0, 1.0))))
+
+    @property
     def slicer_text(self) -> str:
         """The grid as Slicer notes it in a segmentation: the RAS matrix row by row, then first and last indices."""
         matrix = np.diag([-1.0, -1.0, 1.0, 1.0]) @ self.index_to_lps

@@ -29,6 +29,9 @@ from barl.training.reporter import Failure, processes, rank
 OVER = -1
 """The leader's word that there is nothing left to follow."""
 
+CHANGED = -2
+"""The leader's word that a text follows, on what has changed in the cohort."""
+
 _STEP_LIMIT = timedelta(minutes=10)
 """Within a step, processes wait for each other for less than a step's time; one that is silent for so long is lost."""
 
@@ -101,6 +104,23 @@ class Group:
         with exchange():
             distributed.broadcast(message, 0, group=self._words)
         return int(message)
+
+    def text_from_leader(self, text: str = "") -> str:
+        """A longer message of the leader, in all processes.
+
+        Raises:
+            ProcessLostError: another process ended.
+        """
+        if self._words is None:
+            return text
+        letters = list(text.encode())
+        message = torch.tensor(letters, dtype=torch.uint8) if self.leads else None
+        count = self.from_leader(len(letters))
+        if message is None:
+            message = torch.empty(count, dtype=torch.uint8)
+        with exchange():
+            distributed.broadcast(message, 0, group=self._words)
+        return bytes(message.tolist()).decode()
 
     def same_weights(self, model: nn.Module) -> None:
         """The leader's weights and buffers, in all processes: equal seeds give equal ones, and this makes sure.

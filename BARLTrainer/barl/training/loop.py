@@ -1,8 +1,8 @@
 """The training loop: read top to bottom.
 
 A step draws a batch, asks the method for its loss, and updates. Around it: the time budget, checkpoints, validation,
-the wish to stop, and memory that does not suffice. Of several processes the first one leads; the others take the same
-steps. Nothing here knows a method or a file format.
+changes of the cohort, the wish to stop, and memory that does not suffice. Of several processes the first one leads; the
+others take the same steps. Nothing here knows a method or a file format.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from barl.errors import JobError, OutOfMemoryError, SettingsError
+from barl.errors import CohortError, JobError, OutOfMemoryError, SettingsError
 from barl.inference.devices import Precision, is_out_of_memory
 from barl.methods.protocol import Batch, Method, Progress
 from barl.training.checkpoint import CheckpointFile, Snapshot
-from barl.training.distributed import OVER, Group
+from barl.training.distributed import CHANGED, OVER, Group
 from barl.training.reporter import Reporter
 from barl.training.settings import TrainingSettings
 from barl.training.stepper import Stepper
@@ -40,6 +40,29 @@ class Batches(Protocol):
     def next_batch(self) -> Batch:
         """One step's patches."""
         ...
+
+
+class Changes(Protocol):
+    """What may change in the cohort while the training runs."""
+
+    def take(self, step: int) -> str:
+        """In the leader: let what has changed hold; returns what :meth:`follow` needs, empty for nothing."""
+        ...
+
+    def follow(self, words: str) -> None:
+        """In the other processes: do the same."""
+        ...
+
+
+class NoChanges:
+    """The cohort stays as it is."""
+
+    def take(self, step: int) -> str:
+        """Nothing."""
+        return ""
+
+    def follow(self, words: str) -> None:
+        """Nothing."""
 
 
 @dataclass(kw_only=True)
@@ -62,6 +85,9 @@ class Training:
 
     make_smaller: Callable[[], Batches | None] = field(default=lambda: None)
     """Called when memory does not suffice: smaller batches, or None."""
+
+    changes: Changes = field(default_factory=NoChanges)
+    """Asked between two steps."""
 
     group: Group | None = None
     """None: this process alone."""
@@ -94,8 +120,11 @@ def train(training: Training, checkpoints: CheckpointFile, reporter: Reporter) -
 
 def _follow(training: Training, stepper: Stepper, reporter: Reporter) -> bool:
     """The leader's steps, until it says that they are over; how the training ends is not known here."""
-    while (total_steps := stepper.group.from_leader()) != OVER:
-        training.total_steps = total_steps or None
+    while (word := stepper.group.from_leader()) != OVER:
+        if word == CHANGED:
+            training.changes.follow(stepper.group.text_from_leader())
+            continue
+        training.total_steps = word or None
         _step_or_shrink(training, stepper, reporter)
     return True
 
@@ -103,6 +132,7 @@ def _follow(training: Training, stepper: Stepper, reporter: Reporter) -> bool:
 def _lead(training: Training, stepper: Stepper, checkpoints: CheckpointFile, reporter: Reporter) -> bool:
     clock = _Clock(training)
     while training.total_steps is None or training.step < training.total_steps:
+        _take_changes(training, stepper, checkpoints, reporter)
         stepper.group.from_leader(training.total_steps or 0)
         _step_or_shrink(training, stepper, reporter)
         clock.tick()
@@ -123,6 +153,19 @@ def _lead(training: Training, stepper: Stepper, checkpoints: CheckpointFile, rep
     _save(training, stepper, checkpoints, reporter)
     checkpoints.wait()
     return True
+
+
+def _take_changes(training: Training, stepper: Stepper, checkpoints: CheckpointFile, reporter: Reporter) -> None:
+    """Let what changed in the cohort hold in all processes from the next step on."""
+    try:
+        words = training.changes.take(training.step)
+    except CohortError:  # Nothing is left to learn from: what was learned stays, to go on from.
+        _save(training, stepper, checkpoints, reporter)
+        checkpoints.wait()
+        raise
+    if words:
+        stepper.group.from_leader(CHANGED)
+        stepper.group.text_from_leader(words)
 
 
 def _go_on(training: Training, stepper: Stepper, checkpoints: CheckpointFile) -> None:

@@ -1,35 +1,28 @@
-"""What a training starts from: a cohort without errors, its cases prepared and placed.
-
-Shapes: C channels, D H W voxels.
-"""
+"""What a training starts from: a cohort without errors, its cases prepared and placed."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from barl.cohort import UNKNOWN, Cohort, Role
+from barl.cohort import Cohort, CoverageKind, Role
 from barl.errors import CohortError, ImageError
 from barl.imaging.audit import Finding, audit
 from barl.imaging.cache import PreparedCache, prepared_cases
+from barl.training.cases import RoundData, read_case
 from barl.training.plan import Plan, step_bytes
 from barl.training.reporter import Reporter
-from barl.training.resident import ResidentCase, choose_store, labeled_case, total_bytes, unlabeled_case
-from barl.training.validation import ValidationCase
+from barl.training.resident import choose_store, total_bytes
+from barl.training.validation import known_share
 
+IN_THE_AIR = (
+    "Case {case}: its annotation lies wholly in the air around the body, which is cut away, so the case counts as not "
+    "annotated. Draw inside the body too."
+)
 _TOLD_ERRORS = 10
-
-
-@dataclass(frozen=True, kw_only=True)
-class RoundData:
-    """The prepared cases by what they are for."""
-
-    labeled: list[ResidentCase]
-    unlabeled: list[ResidentCase]
-    validation: list[ValidationCase]
 
 
 def refuse_before_round(cohort: Cohort, progress: Callable[[int, int], None]) -> None:
@@ -97,38 +90,52 @@ def prepare(cohort: Cohort, plan: Plan, networks: int, device: torch.device, rep
         CohortError: there is no annotated training case.
     """
     cache = PreparedCache(cohort, plan.recipe)
-    data = RoundData(labeled=[], unlabeled=[], validation=[])
     cases = [case for case in cohort.cases if case.role is not Role.EXCLUDED]
-    arrays = []
+    reads = []
     for index, case in enumerate(cases):
         reporter.stage("preparing", index / len(cases))
-        version = cohort.annotation(case.id)
-        label = cache.labels(version) if version is not None else None
-        if label is not None and (label == UNKNOWN).all():
-            reporter.warning(
-                f"Case {case.id}: its annotation lies wholly in the air around the body, which is cut away, so the "
-                "case counts as not annotated. Draw inside the body too.",
-                case=case.id,
-            )
-            label = None
-        arrays.append((cache.image(case.id)[0], label))
-    store = choose_store(sum(image.nbytes for image, _ in arrays), step_bytes(plan, networks), device)
-    for case, (image, label) in zip(cases, arrays, strict=True):
-        if case.role is Role.VALIDATION:
-            if label is not None:
-                data.validation.append(ValidationCase(case_id=case.id, image=image, label=label))
-        elif label is not None:
-            data.labeled.append(labeled_case(case.id, image, label, store))
-            data.unlabeled.append(ResidentCase(case_id=case.id, image=data.labeled[-1].image))
-        else:
-            data.unlabeled.append(unlabeled_case(case.id, image, store))
+        read = read_case(cache, case, cohort.annotation(case.id))
+        if read.lies_in_the_air:
+            reporter.warning(IN_THE_AIR.format(case=case.id), case=case.id)
+        reads.append(read)
+    data = RoundData(store=choose_store(sum(read.image.nbytes for read in reads), step_bytes(plan, networks), device))
+    for read in reads:
+        data.put(read)
+    refuse_nothing_annotated(data, cohort)
+    reporter.log(_summary(data))
+    return data
+
+
+def refuse_nothing_annotated(data: RoundData, cohort: Cohort) -> None:
+    """A training needs something to learn from.
+
+    Raises:
+        CohortError: there is no annotated training case.
+    """
     if not data.labeled:
         raise CohortError(
             f"Cohort {cohort.name} has no annotated training case. Annotate at least one, or import a label file."
         )
-    gib = total_bytes([*data.labeled, *data.unlabeled]) / 2**30
-    reporter.log(
-        f"{len(data.labeled)} annotated, {len(data.unlabeled) - len(data.labeled)} without annotation, "
-        f"{len(data.validation)} for validation; {gib:.2f} GiB of voxels kept on {store}."
+
+
+def _summary(data: RoundData) -> str:
+    labeled, unlabeled, validation = data.labeled, data.unlabeled, data.validation
+    gib = total_bytes(data.residents) / 2**30
+    known = known_share([case.label for case in validation])
+    return (
+        f"{len(labeled)} annotated{_partly(data)}, {len(unlabeled) - len(labeled)} without annotation, "
+        f"{len(validation)} for validation{'' if known == 1 else f' ({known:.2%} of their voxels known)'}; "
+        f"{gib:.2f} GiB of voxels kept on {data.store}."
     )
-    return data
+
+
+def _partly(data: RoundData) -> str:
+    """How many of the annotated training cases are annotated in part."""
+    kinds = Counter(
+        case.version.coverage.kind.value
+        for case in data.cases.values()
+        if case.version is not None and case.resident is not None and case.resident.label is not None
+    )
+    counts = [f"{kinds[kind.value]} by {kind.value}" for kind in (CoverageKind.SLICES, CoverageKind.SCRIBBLES)]
+    told = [count for count in counts if not count.startswith("0 ")]
+    return f" ({', '.join(told)})" if told else ""

@@ -146,6 +146,10 @@ class Reporter:
         """Something a person should know."""
         self._inform("warning", message=message, **values)
 
+    def annotation(self, message: str, **values: Any) -> None:
+        """An annotation or a role has changed while the training runs, and holds from now on."""
+        self._inform("annotation", message=message, **values)
+
     def checkpoint(self, step: int) -> None:
         """A place to go on from has been written."""
         self._inform("checkpoint", step=step)

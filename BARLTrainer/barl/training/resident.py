@@ -20,6 +20,9 @@ _MOST_PLACES = 20_000
 class ClassPlaces:
     """Where one class is."""
 
+    value: int
+    """Its index; 0 is background."""
+
     count: int
     """Its voxels in the whole volume."""
 
@@ -62,15 +65,15 @@ def labeled_case(case_id: str, image: np.ndarray, label: np.ndarray, device: tor
     """A case with its annotation, (C, D, H, W) float16 and (D, H, W) uint8."""
     return ResidentCase(
         case_id=case_id,
-        image=_resident(image, device),
-        label=_resident(label, device),
+        image=resident_tensor(image, device),
+        label=resident_tensor(label, device),
         places=class_places(label),
     )
 
 
 def unlabeled_case(case_id: str, image: np.ndarray, device: torch.device) -> ResidentCase:
     """A case nobody annotated, (C, D, H, W) float16."""
-    return ResidentCase(case_id=case_id, image=_resident(image, device))
+    return ResidentCase(case_id=case_id, image=resident_tensor(image, device))
 
 
 def class_places(label: np.ndarray) -> tuple[ClassPlaces, ...]:
@@ -86,10 +89,10 @@ def _places(label: np.ndarray, value: int) -> ClassPlaces:
         # By chance: every n-th voxel would lie on a few columns where n and the width share a factor.
         flat = flat[np.random.default_rng(value).integers(count, size=_MOST_PLACES)]
     indices = np.stack(np.unravel_index(flat, label.shape), axis=1).astype(np.int32)
-    return ClassPlaces(count=count, indices=indices)
+    return ClassPlaces(value=value, count=count, indices=indices)
 
 
-def _resident(array: np.ndarray, device: torch.device) -> Tensor:
+def resident_tensor(array: np.ndarray, device: torch.device) -> Tensor:
     """A tensor on the device; on the CPU a memory-mapped array stays on disk until it is touched."""
     if device.type == "cpu":
         return torch.from_numpy(_writable_view(array))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,12 +24,14 @@ from barl.jobs import JobFolder
 from barl.methods.factory import make_method
 from barl.methods.protocol import Method
 from barl.training.calibrating import calibrate, too_few
+from barl.training.cases import RoundData
 from barl.training.checkpoint import CheckpointFile
 from barl.training.distributed import OVER, Group, Share, join
 from barl.training.job import TrainingJob, model_of_round, read_job
+from barl.training.live import LiveCases
 from barl.training.loop import Batches, Training, train
 from barl.training.plan import Plan, make_plan, read_plan, smaller_patch, write_plan
-from barl.training.preparation import RoundData, prepare, refuse_errors, without_path
+from barl.training.preparation import prepare, refuse_errors, without_path
 from barl.training.reporter import Reporter, SilentReporter, StopAskedError
 from barl.training.sampler import Sampler, SamplerSettings
 from barl.training.validation import ValidationCase, mean_dice
@@ -69,10 +70,11 @@ def _train_and_predict(folder: Path, cohort: Cohort, job: TrainingJob, group: Gr
     method = make_method(job.method, job.method_settings(), job.network())
     plan = _plan(folder, cohort, job, method, group, reporter)
     data = prepare(cohort, _patches(plan, group.share.count), method.num_branches, group.device, reporter)
-    group.from_leader(_fingerprint(data))
-    training = _training(folder, cohort, job, plan, method, data, group, reporter)
+    group.from_leader(data.fingerprint())
+    training, live = _training(folder, cohort, job, plan, method, data, group, reporter)
 
-    over = train(training, checkpoints, reporter)
+    with live.watching():
+        over = train(training, checkpoints, reporter)
     group.dismiss()
     plan = read_plan(folder) or plan  # Running out of memory may have made the patch smaller.
     card = write_model(files.model, _card(cohort, job, plan, training), training.model.state_dict())
@@ -98,12 +100,12 @@ def _follow(folder: Path, cohort: Cohort, job: TrainingJob, group: Group) -> Non
     reporter = SilentReporter(folder)
     method = make_method(job.method, job.method_settings(), job.network())
     data = prepare(cohort, _patches(plan, group.share.count), method.num_branches, group.device, reporter)
-    if _fingerprint(data) != leaders:
+    if data.fingerprint() != leaders:
         raise JobError(
             "An annotation was changed while the processes of this training read the cohort. Nothing is lost: begin "
             "again with barl jobs resume."
         )
-    training = _training(folder, cohort, job, plan, method, data, group, reporter)
+    training, _ = _training(folder, cohort, job, plan, method, data, group, reporter)
     train(training, CheckpointFile(JobFolder(folder).checkpoints), reporter)
 
 
@@ -112,12 +114,6 @@ def _use_cores(group: Group) -> None:
     set_cpu_threads()
     if group.neighbors > 1:
         torch.set_num_threads(max(1, torch.get_num_threads() // group.neighbors))
-
-
-def _fingerprint(data: RoundData) -> int:
-    """Equal where the same voxels may be drawn."""
-    cases = [(c.case_id, c.shape, [p.count for p in c.places]) for c in (*data.labeled, *data.unlabeled)]
-    return zlib.crc32(repr(cases).encode())
 
 
 def _plan(
@@ -173,7 +169,7 @@ def _training(
     data: RoundData,
     group: Group,
     reporter: Reporter,
-) -> Training:
+) -> tuple[Training, LiveCases]:
     torch.manual_seed(job.seed)
     model = method.build(1, cohort.labels.num_classes)
     if job.from_round is not None:
@@ -195,9 +191,16 @@ def _training(
         make_smaller=shrinking.smaller,
         group=group,
     )
-    if data.validation:
-        training.validate = _validator(cohort, job, shrinking, training, data.validation, reporter)
-    return training
+    validator = _validator(cohort, job, shrinking, training, data, reporter)
+
+    def refresh() -> None:
+        training.batches = shrinking.batches()
+        training.validate = validator if data.validation else None
+
+    refresh()
+    live = LiveCases(cohort, plan.recipe, data, reporter, refresh)
+    training.changes = live
+    return training, live
 
 
 class _Shrinking:
@@ -269,13 +272,13 @@ def _validator(
     job: TrainingJob,
     shrinking: _Shrinking,
     training: Training,
-    cases: Sequence[ValidationCase],
+    data: RoundData,
     reporter: Reporter,
 ) -> Callable[[], dict[str, float]]:
     def validate() -> dict[str, float]:
         card = _card(cohort, job, shrinking.plan, training)
         try:
-            return mean_dice(_predictor(card, training), cases, cohort.labels)
+            return mean_dice(_predictor(card, training), data.validation, cohort.labels)
         except OutOfMemoryError as error:
             reporter.warning(f"The validation cases could not be measured: {error} The training goes on.")
             return {}

@@ -27,7 +27,10 @@ class ValidationCase:
 
 
 def mean_dice(predictor: Predictor, cases: Sequence[ValidationCase], table: LabelTable) -> dict[str, float]:
-    """Mean Dice of each class over the cases that hold it; classes that no case holds are left out."""
+    """Mean Dice of each class over the cases that hold it; classes that no case holds are left out.
+
+    Only annotated voxels count: a prediction is neither right nor wrong where nobody has drawn.
+    """
     scores: dict[str, list[float]] = {name: [] for name in table.names}
     for case in cases:
         depth, height, width = case.label.shape
@@ -38,6 +41,12 @@ def mean_dice(predictor: Predictor, cases: Sequence[ValidationCase], table: Labe
             if score is not None:
                 scores[name].append(score)
     return {name: float(np.mean(values)) for name, values in scores.items() if values}
+
+
+def known_share(labels: Sequence[np.ndarray]) -> float:
+    """Share of the voxels of (D, H, W) labels that are annotated, 0 to 1; 1 where there is no label at all."""
+    voxels = sum(label.size for label in labels)
+    return sum(int(np.count_nonzero(label != UNKNOWN)) for label in labels) / voxels if voxels else 1.0
 
 
 def dice(guess: np.ndarray, truth: np.ndarray) -> float | None:

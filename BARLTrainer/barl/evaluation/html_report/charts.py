@@ -67,8 +67,14 @@ def _dot_row(values: Sequence[float], color: int, left: float, y: float, scale: 
     return row + f'<text class="m{color} value" x="{_WIDTH - 48}" y="{y + 4}">{mean:.3f}</text>'
 
 
-def curve_chart(name: str, curves: Sequence[tuple[int, Curve]]) -> str:
-    """Curves of one kind, each with the number of its method, which gives the color; only finite values are drawn."""
+def curve_chart(name: str, curves: Sequence[tuple[int, Curve]], over: str = "training steps") -> str:
+    """Curves of one kind, each with the number of its method, which gives the color; only finite values are drawn.
+
+    Args:
+        name: what the curves show; a name beginning with "loss" is also drawn smoothed.
+        curves: by the number of a color.
+        over: what grows to the right.
+    """
     finite = [(color, *_finite(curve)) for color, curve in curves]
     values = np.concatenate([y for _, _, y in finite])
     if not values.size:
@@ -81,7 +87,7 @@ def curve_chart(name: str, curves: Sequence[tuple[int, Curve]]) -> str:
         x = _LEFT + steps / last_step * (_RIGHT - _LEFT)
         y = _BOTTOM - (np.clip(numbers, low, high) - low) / (high - low) * (_BOTTOM - _TOP)
         parts.append(_draw_curve(x, y, f"m{color}", smoothed=smoothed))
-    return _svg(_CURVE_WIDTH, _BOTTOM + 28, f"{name} over training steps", "".join(parts))
+    return _svg(_CURVE_WIDTH, _BOTTOM + 28, f"{name} over {over}", "".join(parts))
 
 
 def _finite(curve: Curve) -> tuple[Numbers, Numbers]:
