@@ -1,0 +1,1 @@
+"""BARLSegment: ``logic`` on MRML nodes without Qt, ``widgets`` with one panel a file."""

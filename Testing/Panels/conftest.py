@@ -1,0 +1,57 @@
+"""What the tests of the panels work with: the stand-in application, emptied for every test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+pytest.importorskip("PySide6", reason="PySide6-Essentials is not there: pip install -e '.[test]'")
+pytest.importorskip("slicer_core", reason="slicer-core is there for Linux only")
+
+from standin.install import StandIn, installed
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def standin() -> Iterator[StandIn]:
+    """Slicer 5.10 as far as the stand-in goes; a callback that raised fails the test."""
+    with installed("5.10") as made:
+        yield made
+    assert made.binding.problems == []
+
+
+@pytest.fixture
+def newer_standin() -> Iterator[StandIn]:
+    """The same with the facts of Slicer 5.12."""
+    with installed("5.12") as made:
+        yield made
+    assert made.binding.problems == []
+
+
+@pytest.fixture
+def qt(standin: StandIn) -> Any:
+    """The module qt."""
+    import qt
+
+    return qt
+
+
+@pytest.fixture
+def ctk(standin: StandIn) -> Any:
+    """The module ctk."""
+    import ctk
+
+    return ctk
+
+
+@pytest.fixture
+def slicer(standin: StandIn) -> Any:
+    """The module slicer."""
+    return standin.slicer
