@@ -163,6 +163,9 @@ PYTHON_MODULES = [
 
 CMAKE_MACROS = ["slicerMacroBuildScriptedModule", "slicer_add_python_unittest", "slicer_add_python_test"]
 
+VTK_BASES = {"QVTKOpenGLNativeWidget": ["QOpenGLWidget"]}
+"""VTK's widget is in neither file; Python sees of it what its Qt base shows."""
+
 _KINDS = {
     "property": "p",
     "signal": "s",
@@ -207,6 +210,7 @@ def main() -> None:
 def gathered_classes(widgets: dict[str, Any], qt: dict[str, Any]) -> dict[str, Any]:
     """The wanted classes and all their bases, in a form that is looked up quickly."""
     wanted, gathered = [*SLICER_CLASSES, *QT_CLASSES], {}
+    qt = qt | {name: {"bases": bases} for name, bases in VTK_BASES.items()}
     while wanted:
         name = wanted.pop()
         if name in gathered or (name not in widgets and name not in qt):

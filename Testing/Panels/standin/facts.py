@@ -109,8 +109,8 @@ class Facts:
             reason = self._all["classes"].get(each, {}).get("absent", {}).get(attribute)
             if reason:
                 return f"{text} ({reason})"
-        other = _members(name, attribute)
-        if other:
+        other = [member for member in _members(name, attribute) if not member.in_version(self.version)]
+        if other and other[0].since > self.version:
             return f"{text} (only since {other[0].since}; ask with hasattr)"
         return text
 

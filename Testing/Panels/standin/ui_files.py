@@ -17,6 +17,8 @@ from standin.facts import Facts, NotInSlicer, normalized
 
 _LAYOUT_ONLY = {"leftMargin", "topMargin", "rightMargin", "bottomMargin", "horizontalSpacing", "verticalSpacing"}
 _DESIGNER_ONLY = {"Line": "QFrame"}
+_DESIGNER_PROPERTIES = {("QLabel", "buddy")}
+"""Written by Designer, and set by the loader through methods."""
 
 
 class UiLoader(QtUiTools.QUiLoader):
@@ -83,7 +85,7 @@ def _check_element(facts: Facts, path: Path, element: ElementTree.Element, custo
             continue
         member = facts.member(kind, name)
         dynamic = each.get("stdset") == "0" and member is None
-        if not dynamic and (member is None or member.kind != "p" or not member.settable):
+        if not dynamic and (kind, name) not in _DESIGNER_PROPERTIES and (member is None or member.kind != "p" or not member.settable):
             raise NotInSlicer(f"{path.name}: {element.get('name')}: {facts.why_absent(kind, name)}")
     return kind
 
