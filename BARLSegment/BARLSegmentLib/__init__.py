@@ -1,1 +1,1 @@
-"""BARLSegment: ``logic`` on MRML nodes without Qt, ``widgets`` with one panel a file."""
+"""The module's own code: logic on MRML nodes, and widgets."""

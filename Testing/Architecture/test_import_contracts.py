@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +14,12 @@ def test_every_import_contract_is_kept(repository: Path) -> None:
     # In a process of its own: the linter switches off all loggers there are.
     code = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
 
-    answer = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True)
+    paths = os.pathsep.join([str(repository / "BARLSegment"), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": paths}
+
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, env=environment, capture_output=True, text=True
+    )
 
     assert answer.returncode == 0, answer.stdout + answer.stderr
 

@@ -61,10 +61,10 @@ def import_annotation(
     image = read_geometry(cohort.image_path(case_id))
     labels = read_labels(path, cohort.labels, painted_background=_PAINTED_BACKGROUND, unknown_value=unknown_value)
     outside = 0 if unknown_value is None else UNKNOWN
-    array = _onto_image(
+    array = onto_image(
         labels, image, outside=outside, resample=resample, what=f"Case {case_id}: the annotation {path}"
     )
-    known = _known(array, coverage) if unknown_value is None else array
+    known = known_voxels(array, coverage) if unknown_value is None else array
     return save_annotation(cohort, case_id, known, coverage=coverage, author=author, source=source)
 
 
@@ -127,11 +127,19 @@ def load_annotation(cohort: Cohort, version: AnnotationVersion) -> Labels:
     image = read_geometry(cohort.image_path(version.case_id))
     labels = read_labels(version.path, cohort.labels, painted_background=_PAINTED_BACKGROUND)
     what = f"Case {version.case_id}: the annotation {version.path.name}"
-    return _known(_onto_image(labels, image, outside=0, resample=False, what=what), version.coverage)
+    return known_voxels(onto_image(labels, image, outside=0, resample=False, what=what), version.coverage)
 
 
-def _known(painted: Labels, coverage: Coverage) -> Labels:
-    """From what was painted to what is known, by coverage."""
+def known_voxels(painted: Labels, coverage: Coverage) -> Labels:
+    """Tell from what was painted what is known, by coverage.
+
+    Args:
+        painted: (D, H, W) values of the label table, 255 where background was painted, 0 where nothing was.
+        coverage: what an unpainted voxel means.
+
+    Returns:
+        (D, H, W) values of the label table, 0 for background, 255 where not annotated.
+    """
     background = painted == _PAINTED_BACKGROUND
     if coverage.kind is CoverageKind.SCRIBBLES:
         known = np.where(painted == 0, np.uint8(UNKNOWN), painted)
@@ -186,7 +194,19 @@ def _refuse_unknown(unknown: Mask, case_id: str) -> None:
         )
 
 
-def _onto_image(labels: LabelMap, image: Geometry, *, outside: int, resample: bool, what: str) -> Labels:
+def onto_image(labels: LabelMap, image: Geometry, *, outside: int, resample: bool, what: str) -> Labels:
+    """Put labels on the image's grid: where they belong when the voxels coincide, else resampled if that is wanted.
+
+    Args:
+        labels: on their own grid.
+        image: the grid to come to.
+        outside: what voxels become that the labels do not reach.
+        resample: whether labels of another grid may be resampled, each voxel taking the nearest.
+        what: the beginning of a message: whose labels.
+
+    Raises:
+        LabelError: another grid, or labeled voxels outside the image.
+    """
     placement = image.placement_of(labels.geometry)
     if placement is not None:
         return _placed(labels.array, placement, image, outside, what)

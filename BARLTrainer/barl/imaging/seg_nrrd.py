@@ -1,4 +1,8 @@
-"""Slicer's ``.seg.nrrd`` as it lies on disk: layers of voxels and named segments, through slicerio."""
+"""Slicer's ``.seg.nrrd`` as it lies on disk: layers of voxels and named segments, through slicerio.
+
+slicerio and pynrrd are imported where they are used: Slicer has neither until BARL's packages are installed, and images
+are read without them.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nrrd
 import numpy as np
 import numpy.typing as npt
-import slicerio
-from slicerio.segmentation import terminology_entry_to_string
 
 from barl.atomic import replacing
 from barl.errors import ImageError, LabelError
@@ -85,6 +86,8 @@ def read_layers(path: Path) -> Layers:
     Raises:
         LabelError: the file cannot be read, is cut short, or holds no whole numbers.
     """
+    import nrrd
+
     with _explaining(path):
         metadata = _metadata(path)
         voxels = nrrd.read(str(path))[0].T
@@ -107,6 +110,8 @@ def write_layer(path: Path, array: npt.NDArray[np.uint8], geometry: Geometry, se
     Raises:
         StorageError: the folder cannot be written, or the disk is full.
     """
+    import slicerio
+
     originals: dict[bytes, bytes] = {}
     content = {
         "voxels": array.T,
@@ -135,6 +140,8 @@ def write_layer(path: Path, array: npt.NDArray[np.uint8], geometry: Geometry, se
 
 def _metadata(path: Path) -> dict[str, Any]:
     """Everything but voxels. The header is decoded here because pynrrd drops all letters that are not ASCII."""
+    import slicerio
+
     header = _header_bytes(path).decode("utf-8", "replace")
     metadata: dict[str, Any] = slicerio.read_segmentation(header.split("\n"), skip_voxels=True)
     return metadata
@@ -153,6 +160,8 @@ def _header_bytes(path: Path) -> bytes:
 
 def _segment(fields: dict[str, Any]) -> Segment:
     red, green, blue = (round(255 * min(1.0, max(0.0, part))) for part in fields.get("color", (0.5, 0.68, 0.5)))
+    from slicerio.segmentation import terminology_entry_to_string
+
     terminology = fields.get("terminology")
     return Segment(
         name=str(fields.get("name", fields["id"])).strip(),
@@ -184,6 +193,8 @@ def _fields(segment: Segment, shape: tuple[int, ...], originals: dict[bytes, byt
 @contextmanager
 def _explaining(path: Path) -> Iterator[None]:
     """Turn what slicerio, pynrrd and zlib raise on odd files into LabelErrors."""
+    import nrrd
+
     try:
         yield
     except FileNotFoundError as error:

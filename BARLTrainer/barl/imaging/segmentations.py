@@ -107,8 +107,8 @@ def write_segmentation(
 
 def _by_names(path: Path, table: LabelTable, painted_background: int) -> LabelMap:
     layers = read_layers(path)
-    merged: Labels = np.zeros(layers.geometry.shape, np.uint8)
-    for index, array in enumerate(layers.arrays):
+    merged = _translate(layers.arrays[0], _lookup(path, layers, 0, table))
+    for index, array in enumerate(layers.arrays[1:], start=1):
         drawn = _translate(array, _lookup(path, layers, index, table))
         overlap = (merged != 0) & (drawn != 0) & (merged != drawn)
         if overlap.any():
@@ -143,6 +143,11 @@ def _lookup(path: Path, layers: Layers, layer: int, table: LabelTable) -> Labels
 def _translate(array: Array, lookup: Labels) -> Labels:
     """Look every voxel up, plane by plane: an index array of a whole volume would take eight times its memory."""
     translated: Labels = np.empty(array.shape, np.uint8)
+    if array.dtype == np.uint8:  # Bytes are translated ten times faster than NumPy looks up.
+        whole = np.pad(lookup, (0, 256 - len(lookup))).tobytes()
+        for index, plane in enumerate(array):
+            translated[index] = np.frombuffer(plane.tobytes().translate(whole), np.uint8).reshape(plane.shape)
+        return translated
     for index, plane in enumerate(array):
         translated[index] = lookup[plane]
     return translated
@@ -220,6 +225,9 @@ def _refuse_values(path: Path, counts: Counter[int], table: LabelTable, extra: s
 def _count(array: Array) -> Counter[int]:
     """How many voxels each value has; plane by plane, which needs little memory."""
     counts: Counter[int] = Counter()
+    if array.dtype == np.uint8:  # Counting in bins needs no sorting.
+        bins = sum((np.bincount(plane.ravel(), minlength=256) for plane in array), np.zeros(256, np.intp))
+        return Counter({int(value): int(bins[value]) for value in np.flatnonzero(bins)})
     for plane in array:
         values, numbers = np.unique(plane, return_counts=True)
         counts.update(dict(zip(values.tolist(), numbers.tolist(), strict=True)))

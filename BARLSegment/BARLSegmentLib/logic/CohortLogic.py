@@ -1,0 +1,423 @@
+"""The cohort and the scene: made, opened, listed; a case shown, and the scene brought back to what it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Literal
+
+import slicer
+import vtk
+
+from barl.cohort import AnnotationVersion, Case, Cohort, Coverage, LabelTable, Modality, Role
+from barl.cohort.layout import case_id_from, checked_case_id
+from barl.errors import CohortError, ImageError, InputError
+from barl.imaging import find_volumes, read_geometry, read_volume, write_volume
+from BARLSegmentLib.logic.CaseNodes import (
+    IMAGE,
+    SEGMENTATION,
+    CaseTag,
+    isInScene,
+    taggedNodes,
+    tagNode,
+    tagOf,
+    untagNode,
+)
+from BARLSegmentLib.logic.CaseTable import CaseRow, Ranking, caseRows, rankingOfNewestRound
+from BARLSegmentLib.logic.Observers import Observers
+from BARLSegmentLib.logic.SceneTypes import Node, Scene
+from BARLSegmentLib.logic.SegmentationNodes import addEmptySegmentation, addSegmentationFromFile
+from BARLSegmentLib.logic.ShownLayers import ShownLayers, showAgain, shownLayers, showVolume
+from BARLSegmentLib.logic.VolumeNodes import addVolumeNode, volumeOf
+
+_RESULT_MAPS = (".uncertainty.nrrd", ".disagreement.nrrd")
+
+
+class Start(Enum):
+    """What a loaded case starts from."""
+
+    ANNOTATION = "annotation"
+    PREDICTION = "prediction"
+    LABELS = "labels"
+    SCENE = "scene"
+    """It was in the scene already."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedCase:
+    """A case in the scene."""
+
+    caseId: str
+    volumeNode: Node
+    segmentationNode: Node
+    start: Start
+    coverage: Coverage
+    """Of the annotation it starts from; complete for all others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CohortEvent:
+    """Something that happened to the cohort or its cases in the scene."""
+
+    kind: Literal["opened", "closed", "changed", "loaded", "unloaded", "lost"]
+    """``lost``: somebody else removed a case's node."""
+
+    caseId: str | None = None
+
+
+class CohortLogic:
+    """One cohort at a time, in one scene.
+
+    Nodes that the user had loaded are never renamed or removed; what the slice views showed comes back.
+
+    Args:
+        scene: the scene to show cases in.
+        ranking: which cases want a look first; by default what the newest round left.
+    """
+
+    def __init__(self, scene: Scene, *, ranking: Ranking = rankingOfNewestRound) -> None:
+        self._scene = scene
+        self._ranking = ranking
+        self._cohort: Cohort | None = None
+        self._before: tuple[ShownLayers, ...] | None = None
+        self._removing = False
+        self.events: Observers[CohortEvent] = Observers()
+        self._observation = _observeRemoval(scene, self._onNodeRemoved)
+
+    def cleanup(self) -> None:
+        """Close the cohort and stop looking at the scene."""
+        self.close()
+        self._scene.RemoveObserver(self._observation)
+
+    @property
+    def cohort(self) -> Cohort:
+        """The open cohort.
+
+        Raises:
+            CohortError: none is open.
+        """
+        if self._cohort is None:
+            raise CohortError("No cohort is open. Open a cohort's folder, or create a cohort first.")
+        return self._cohort
+
+    @property
+    def isOpen(self) -> bool:
+        """Whether there is a cohort."""
+        return self._cohort is not None
+
+    def open(self, folder: Path | str) -> Cohort:
+        """Open a cohort; the one that was open before is closed first.
+
+        Raises:
+            CohortError: there is none in the folder, or cohort.json is damaged; the open one stays open.
+            NewerFormatError: a newer BARL wrote it; the open one stays open.
+        """
+        return self._switchTo(Cohort.open(Path(folder)))
+
+    def createFromFolder(
+        self,
+        folder: Path | str,
+        images: Path | str,
+        *,
+        name: str,
+        modality: Modality,
+        labels: LabelTable,
+        copy: bool = False,
+        onProgress: Callable[[float, str], None] = lambda share, message: None,
+    ) -> Cohort:
+        """Make a cohort of all volumes in a folder, and open it.
+
+        Args:
+            folder: where the cohort goes; it may exist and hold other things.
+            images: the folder with volumes: files, or a folder for each DICOM series.
+            name: what people call it.
+            modality: how the images were taken.
+            labels: the structures to segment.
+            copy: copy the images into the cohort; otherwise they must stay where they are.
+            onProgress: share done, 0 to 1, and what is being done.
+
+        Raises:
+            CohortError: there is a cohort already, or two images would be the same case.
+            ImageError: there are no images, or some cannot be read; the message names them, nothing was made.
+            StorageError: the folder cannot be written, or the disk is full.
+        """
+        found = [path for path in find_volumes(Path(images)) if not path.name.lower().endswith(_RESULT_MAPS)]
+        if not found:
+            raise ImageError(f"{images} holds no volume that can be read (NIfTI, NRRD, MetaImage or a DICOM series).")
+        _refuseUnreadable(found)
+        _refuseSameIds([case_id_from(path) for path in found])
+        cohort = Cohort.create(Path(folder), name=name, modality=modality, labels=labels)
+        for index, path in enumerate(found):
+            onProgress(index / len(found), path.name)
+            cohort.add_case(path, copy=copy)
+        onProgress(1.0, "done")
+        return self._switchTo(cohort)
+
+    def createFromVolumes(
+        self,
+        folder: Path | str,
+        volumeNodes: Sequence[Node],
+        *,
+        name: str,
+        modality: Modality,
+        labels: LabelTable,
+        caseIds: Sequence[str] | None = None,
+    ) -> Cohort:
+        """Make a cohort of volumes that are loaded, and open it. The nodes only get a note of which case they are.
+
+        Args:
+            folder: where the cohort goes; the voxels are written there.
+            volumeNodes: scalar volumes.
+            name: what people call it.
+            modality: how the images were taken.
+            labels: the structures to segment.
+            caseIds: an id for each, without patients' names; by default made from the nodes' names.
+
+        Raises:
+            CohortError: there is a cohort already, or two volumes would be the same case.
+            ImageError: no volumes, or one is under a transform, is no scalar volume, or is sheared.
+            StorageError: the folder cannot be written, or the disk is full.
+        """
+        ids = [_idFrom(node) for node in volumeNodes] if caseIds is None else [checked_case_id(one) for one in caseIds]
+        if not ids or len(ids) != len(volumeNodes):
+            raise ImageError(
+                f"Choose at least one volume, and one id for each: {len(volumeNodes)} and {len(ids)} came."
+            )
+        _refuseSameIds(ids)
+        for node in volumeNodes:
+            _refuseUnfit(node)
+        cohort = Cohort.create(Path(folder), name=name, modality=modality, labels=labels)
+        for caseId, node in zip(ids, volumeNodes, strict=True):
+            volume = volumeOf(node)
+            path = cohort.folder / "images" / f"{caseId}.nrrd"
+            write_volume(path, volume.array, volume.geometry)
+            cohort.add_case(path, case_id=caseId)
+        self._switchTo(cohort)
+        for caseId, node in zip(ids, volumeNodes, strict=True):
+            tagNode(node, CaseTag(cohort=cohort.folder, caseId=caseId, part=IMAGE, lent=True))
+        return cohort
+
+    def addCase(self, image: Path | str, *, role: Role = Role.TRAINING, copy: bool = False) -> Case:
+        """Add one more image to the open cohort; raises as ``Cohort.add_case`` does."""
+        case = self.cohort.add_case(Path(image), role=role, copy=copy)
+        self.events.notify(CohortEvent(kind="changed", caseId=case.id))
+        return case
+
+    def setRole(self, caseId: str, role: Role) -> None:
+        """Say what a case is for; raises as ``Cohort.set_role`` does."""
+        self.cohort.set_role(caseId, role)
+        self.events.notify(CohortEvent(kind="changed", caseId=caseId))
+
+    def table(self) -> tuple[CaseRow, ...]:
+        """The case table as the files are now; a cohort.json that became unreadable leaves the cases as they were.
+
+        Raises:
+            CohortError: no cohort is open, or its folder is gone.
+        """
+        if not self.cohort.folder.is_dir():
+            raise CohortError(
+                f"{self.cohort.folder} is gone. Check that its drive is connected, or open another cohort."
+            )
+        self.cohort.reload()
+        return caseRows(self.cohort, self._ranking)
+
+    def loadCase(self, caseId: str) -> LoadedCase:
+        """Bring a case into the scene and show it in the slice views.
+
+        It starts from its newest annotation, else from the newest prediction as a new segmentation, else from empty
+        segments with the label table's colors and terminology. What is in the scene already is not loaded again.
+
+        Raises:
+            CohortError: no cohort is open, or it has no such case.
+            ImageError: the image cannot be read; the scene is unchanged.
+            LabelError: the annotation or prediction cannot be read; the scene is unchanged.
+        """
+        self.cohort.case(caseId)
+        before = shownLayers(self._scene)
+        with self._undoneOnError():
+            volumeNode = self.volumeNodeOf(caseId) or self._addImage(caseId)
+            present = self.segmentationNodeOf(caseId)
+            loaded = self._addStart(caseId, volumeNode) if present is None else self._found(caseId, volumeNode, present)
+        self._before = before if self._before is None else self._before
+        showVolume(self._scene, volumeNode)
+        self.events.notify(CohortEvent(kind="loaded", caseId=caseId))
+        return loaded
+
+    def loadVersion(self, caseId: str, number: int) -> Node:
+        """Bring an earlier annotation version into the scene as a further segmentation, to look at.
+
+        Raises:
+            CohortError: no such case or version.
+            LabelError: it cannot be read.
+        """
+        volumeNode = self.volumeNodeOf(caseId) or self.loadCase(caseId).volumeNode
+        version = versionOf(self.cohort, caseId, number)
+        name = f"{caseId} version {number}"
+        return addSegmentationFromFile(self._scene, name, version.path, self.cohort.labels, volumeNode)
+
+    def volumeNodeOf(self, caseId: str) -> Node | None:
+        """The node that shows a case's image; None when the case is not in the scene."""
+        return next(iter(taggedNodes(self._scene, self.cohort.folder, caseId, IMAGE)), None)
+
+    def segmentationNodeOf(self, caseId: str) -> Node | None:
+        """The node in which a case is corrected; None when the case is not in the scene."""
+        return next(iter(taggedNodes(self._scene, self.cohort.folder, caseId, SEGMENTATION)), None)
+
+    def loadedCases(self) -> tuple[str, ...]:
+        """Ids of the cases that can be corrected in the scene now."""
+        nodes = taggedNodes(self._scene, self.cohort.folder, part=SEGMENTATION)
+        return tuple(tag.caseId for node in nodes if (tag := tagOf(node)) is not None)
+
+    def unloadCase(self, caseId: str) -> None:
+        """Take a case out of the scene; nodes that the user had loaded stay."""
+        self._removeNodes(taggedNodes(self._scene, self.cohort.folder, caseId), keepLent=True)
+        self.events.notify(CohortEvent(kind="unloaded", caseId=caseId))
+
+    def restoreScene(self) -> None:
+        """Take all cases out of the scene and show what was shown before the first one came."""
+        if self._cohort is not None:
+            self._removeNodes(taggedNodes(self._scene, self._cohort.folder), keepLent=False)
+        if self._before is not None:
+            showAgain(self._scene, self._before)
+            self._before = None
+
+    def close(self) -> None:
+        """Close the cohort; the scene is as it was before its first case was loaded."""
+        if self._cohort is None:
+            return
+        self.restoreScene()
+        self._cohort = None
+        self.events.notify(CohortEvent(kind="closed"))
+
+    def _switchTo(self, cohort: Cohort) -> Cohort:
+        self.close()
+        self._cohort = cohort
+        self.events.notify(CohortEvent(kind="opened"))
+        return cohort
+
+    def _addImage(self, caseId: str) -> Node:
+        node = addVolumeNode(self._scene, read_volume(self.cohort.image_path(caseId)), caseId)
+        tagNode(node, CaseTag(cohort=self.cohort.folder, caseId=caseId, part=IMAGE))
+        return node
+
+    def _addStart(self, caseId: str, volumeNode: Node) -> LoadedCase:
+        version, prediction = self.cohort.annotation(caseId), None
+        table, start, coverage = self.cohort.labels, Start.LABELS, Coverage()
+        if version is not None:
+            start, coverage = Start.ANNOTATION, version.coverage
+            node = addSegmentationFromFile(self._scene, f"{caseId} annotation", version.path, table, volumeNode)
+        elif (prediction := self.cohort.latest_prediction(caseId)) is not None:
+            start = Start.PREDICTION
+            node = addSegmentationFromFile(self._scene, f"{caseId} from prediction", prediction, table, volumeNode)
+        else:
+            node = addEmptySegmentation(self._scene, f"{caseId} annotation", table, volumeNode)
+        tag = CaseTag(
+            cohort=self.cohort.folder,
+            caseId=caseId,
+            part=SEGMENTATION,
+            parent=version.number if version else None,
+            fromPrediction=prediction.relative_to(self.cohort.folder).as_posix() if prediction else None,
+        )
+        tagNode(node, tag)
+        return LoadedCase(caseId=caseId, volumeNode=volumeNode, segmentationNode=node, start=start, coverage=coverage)
+
+    def _found(self, caseId: str, volumeNode: Node, segmentationNode: Node) -> LoadedCase:
+        newest = self.cohort.annotation(caseId)
+        return LoadedCase(
+            caseId=caseId,
+            volumeNode=volumeNode,
+            segmentationNode=segmentationNode,
+            start=Start.SCENE,
+            coverage=newest.coverage if newest else Coverage(),
+        )
+
+    @contextmanager
+    def _undoneOnError(self) -> Iterator[None]:
+        """Remove what was added when the rest fails."""
+        before = {node.GetID() for node in taggedNodes(self._scene, self.cohort.folder)}
+        try:
+            yield
+        except InputError:
+            added = [node for node in taggedNodes(self._scene, self.cohort.folder) if node.GetID() not in before]
+            self._removeNodes(added, keepLent=True)
+            raise
+
+    def _removeNodes(self, nodes: list[Node], *, keepLent: bool) -> None:
+        self._removing = True
+        try:
+            for node in nodes:
+                tag = tagOf(node)
+                if tag is not None and tag.lent:
+                    if not keepLent:
+                        untagNode(node)
+                elif isInScene(self._scene, node):
+                    self._scene.RemoveNode(node)
+        finally:
+            self._removing = False
+
+    def _onNodeRemoved(self, node: Node) -> None:
+        tag = tagOf(node) if node is not None and hasattr(node, "GetAttribute") else None
+        if self._removing or tag is None or self._cohort is None or tag.cohort != self._cohort.folder:
+            return
+        self.events.notify(CohortEvent(kind="lost", caseId=tag.caseId))
+
+
+def versionOf(cohort: Cohort, caseId: str, number: int) -> AnnotationVersion:
+    """One annotation version of a case.
+
+    Raises:
+        CohortError: no such case or version; the message names those that are there.
+    """
+    versions = cohort.annotations(caseId)
+    for version in versions:
+        if version.number == number:
+            return version
+    known = ", ".join(str(version.number) for version in versions) or "none yet"
+    raise CohortError(f"Case {caseId} has no version {number}; its versions are {known}.")
+
+
+def _observeRemoval(scene: Scene, onRemoved: Callable[[Node], None]) -> int:
+    @vtk.calldata_type(vtk.VTK_OBJECT)  # type: ignore[untyped-decorator]
+    def observe(caller: object, event: str, node: Node) -> None:
+        onRemoved(node)
+
+    return int(scene.AddObserver(slicer.vtkMRMLScene.NodeRemovedEvent, observe))
+
+
+def _idFrom(node: Node) -> str:
+    # Not through a path: a node's name may hold slashes, and dots that are no suffix.
+    return case_id_from(Path(node.GetName().replace("/", "_").replace("\\", "_") or "case"))
+
+
+def _refuseUnfit(node: Node) -> None:
+    if not node.IsA("vtkMRMLScalarVolumeNode") or node.IsA("vtkMRMLLabelMapVolumeNode"):
+        raise ImageError(f"{node.GetName()} is no scalar volume. Choose images with one gray value a voxel.")
+    if node.GetParentTransformNode() is not None:
+        raise ImageError(
+            f"The volume {node.GetName()} is under a transform. Harden it (right-click its transform in the Data "
+            "module), or take it out of the transform, and try again."
+        )
+    volumeOf(node)
+
+
+def _refuseUnreadable(images: Sequence[Path]) -> None:
+    problems = []
+    for image in images:
+        try:
+            read_geometry(image)
+        except ImageError as error:
+            problems.append(str(error))
+    if problems:
+        raise ImageError("Nothing was made, for these images cannot be used:\n" + "\n".join(problems))
+
+
+def _refuseSameIds(ids: Sequence[str]) -> None:
+    folded = [one.casefold() for one in ids]
+    twice = sorted({one for one in folded if folded.count(one) > 1})
+    if twice:
+        raise CohortError(
+            f"Two images would be the same case: {', '.join(twice)}. Rename one of each, or choose the ids yourself."
+        )

@@ -1,0 +1,113 @@
+"""Volumes between BARL's arrays and volume nodes. Slicer counts in RAS, BARL's grids in LPS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import vtk
+from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
+
+from barl.errors import ImageError
+from barl.imaging import Geometry, Volume
+from BARLSegmentLib.logic.SceneTypes import Node, Scene
+
+_RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def addVolumeNode(scene: Scene, volume: Volume, name: str) -> Node:
+    """Add a scalar volume node that shows a volume, with a display node of its own."""
+    depth, height, width = volume.array.shape
+    image = vtk.vtkImageData()
+    image.SetDimensions(width, height, depth)
+    image.AllocateScalars(get_vtk_array_type(volume.array.dtype), 1)
+    # Copied, not shared: VTK writes into its arrays, and outlives Python's.
+    vtk_to_numpy(image.GetPointData().GetScalars())[:] = volume.array.ravel()
+    node = scene.CreateNodeByClass("vtkMRMLScalarVolumeNode")
+    node.UnRegister(None)
+    node.SetName(scene.GenerateUniqueName(name))
+    node.SetIJKToRASMatrix(matrixFrom(_RAS_FROM_LPS @ volume.geometry.index_to_lps))
+    node.SetAndObserveImageData(image)
+    scene.AddNode(node)
+    node.CreateDefaultDisplayNodes()
+    if node.GetDisplayNode() is not None:
+        node.GetDisplayNode().SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
+    return node
+
+
+def volumeOf(node: Node) -> Volume:
+    """Copy the voxels and the grid of a scalar volume node, without regard to its parent transform.
+
+    Raises:
+        ImageError: it has no voxels, or several values a voxel, or its axes are sheared.
+    """
+    image = node.GetImageData()
+    scalars = image.GetPointData().GetScalars() if image is not None else None
+    if scalars is None or min(image.GetDimensions()) < 1:
+        raise ImageError(f"The volume {node.GetName()} has no voxels. Load it again.")
+    if scalars.GetNumberOfComponents() != 1:
+        raise ImageError(f"The volume {node.GetName()} has several values a voxel; one is needed.")
+    array = vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1])
+    return Volume(array=_compact(array), geometry=geometryOf(node))
+
+
+def geometryOf(node: Node) -> Geometry:
+    """The grid of a volume node, without regard to its parent transform.
+
+    Raises:
+        ImageError: its axes are sheared.
+    """
+    ijkToRas = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(ijkToRas)
+    width, height, depth = node.GetImageData().GetDimensions()
+    try:
+        return geometryFrom(arrayFrom(ijkToRas), (depth, height, width))
+    except ImageError as error:
+        raise ImageError(f"The volume {node.GetName()}: {error}") from error
+
+
+def geometryFrom(indexToRas: npt.NDArray[np.float64], shape: tuple[int, int, int]) -> Geometry:
+    """A grid from the 4 x 4 matrix (column, row, slice) -> RAS mm and an array's shape (D, H, W).
+
+    Raises:
+        ImageError: the axes are sheared.
+    """
+    return Geometry.from_index_to_lps(_RAS_FROM_LPS @ indexToRas, shape)
+
+
+def indexToRasOf(geometry: Geometry) -> Any:
+    """A grid's ``vtkMatrix4x4`` (column, row, slice) -> RAS mm."""
+    return matrixFrom(_RAS_FROM_LPS @ geometry.index_to_lps)
+
+
+def fileOf(node: Node) -> Path | None:
+    """The file that holds a volume node's voxels as they are now; None when it has changed since, or has none."""
+    storage = node.GetStorageNode()
+    if storage is None or not storage.GetFileName() or node.GetModifiedSinceRead():
+        return None
+    path = Path(storage.GetFullNameFromFileName() or storage.GetFileName())
+    return path if path.is_file() else None
+
+
+def matrixFrom(array: npt.NDArray[np.float64]) -> Any:
+    """A ``vtkMatrix4x4`` from an array."""
+    matrix = vtk.vtkMatrix4x4()
+    matrix.DeepCopy([float(value) for value in array.ravel()])
+    return matrix
+
+
+def arrayFrom(matrix: Any) -> npt.NDArray[np.float64]:
+    """An array from a ``vtkMatrix4x4``."""
+    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+
+
+def _compact(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """As files give it: int16 where all voxels fit, else float32."""
+    if array.dtype == np.int16 or array.dtype == np.float32:
+        return array.copy()
+    limits = np.iinfo(np.int16)
+    if array.dtype.kind in "iu" and limits.min <= array.min() and array.max() <= limits.max:
+        return array.astype(np.int16)
+    return array.astype(np.float32)

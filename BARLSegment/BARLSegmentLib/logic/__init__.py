@@ -1,0 +1,1 @@
+"""Logic on MRML nodes: scene and services are arguments; no Qt, no torch."""

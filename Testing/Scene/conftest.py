@@ -1,0 +1,59 @@
+"""A scene, a cohort and its cases; real MRML, no application, torch blocked."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from barl.cohort import Cohort, LabelTable, Modality
+
+# Without the wheel slicer-core (Linux only) there is no MRML, and nothing here can be collected.
+collect_ignore_glob = [] if importlib.util.find_spec("slicer") else ["*.py"]
+
+if importlib.util.find_spec("slicer"):
+    from cohort_scene import Clock, imageArray, writeImage
+
+
+@pytest.fixture(autouse=True)
+def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slicer's own process has no torch: whoever imports it fails."""
+    for name in ("torch", "monai"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+@pytest.fixture
+def a_scene() -> Iterator[Any]:
+    """An empty scene in which segmentations can be converted, with two slice views."""
+    import slicer
+
+    scene = slicer.vtkMRMLScene()
+    segmentations = slicer.vtkSlicerSegmentationsModuleLogic()
+    segmentations.SetMRMLScene(scene)
+    for view in ("Red", "Green"):
+        node = slicer.vtkMRMLSliceCompositeNode()
+        node.SetLayoutName(view)
+        scene.AddNode(node)
+    yield scene
+    segmentations.SetMRMLScene(None)
+    scene.Clear(True)
+
+
+@pytest.fixture
+def a_clock() -> Clock:
+    """A clock that a test sets."""
+    return Clock()
+
+
+@pytest.fixture
+def a_cohort(tmp_path: Path) -> Cohort:
+    """Two cases of jaw, teeth and canal, in folders with letters outside ASCII."""
+    labels = LabelTable.from_names(["jaw", "Zähne 歯", "canal"])
+    cohort = Cohort.create(tmp_path / "Kohorte Zähne 歯", name="Zähne", modality=Modality.CBCT, labels=labels)
+    for number, name in enumerate(("P01", "Pätient 2")):
+        cohort.add_case(writeImage(tmp_path / "Bilder ä" / f"{name}.nii.gz", imageArray(number)))
+    return cohort
