@@ -34,12 +34,8 @@ class SliceView:
         self._window.SetOffScreenRendering(1)
         self._window.SetMultiSamples(0)
         self._window.SetSize(*size)
-        self._window.SetNumberOfLayers(2)
         self._window.AddRenderer(self._renderer)
         self._renderer.GetActiveCamera().ParallelProjectionOn()
-        above = vtk.vtkRenderer()  # Legends are drawn into a second layer.
-        above.SetLayer(1)
-        self._window.AddRenderer(above)
         self._interactor = vtk.vtkRenderWindowInteractor()  # The managers measure the window through it.
         self._interactor.SetRenderWindow(self._window)
         self._managers = _managers(application, self._renderer)

@@ -109,7 +109,7 @@ def test_the_legend_comes_and_goes_with_the_map(a_stage: Stage, a_map: Any, an_o
 
     an_overlay.hide()
 
-    assert with_legend > 100
+    assert with_legend > 50
     assert _colored(a_stage) == 0
 
 

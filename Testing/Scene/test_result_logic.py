@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from BARLSegmentLib.logic.ResultLogic import MapKind, ResultLogic
+from BARLSegmentLib.logic.MapKind import MapKind
+from BARLSegmentLib.logic.ResultLogic import ResultLogic
 from scene_data import (
     CASE,
     GRID,

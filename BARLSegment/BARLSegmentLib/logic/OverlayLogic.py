@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from barl.errors import InputError, SettingsError
+from BARLSegmentLib.logic.MapKind import MAP_ATTRIBUTE
 from BARLSegmentLib.logic.SceneEvents import SceneEvents
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
 from BARLSegmentLib.logic.UncertaintyColors import uncertaintyColors
@@ -94,9 +95,9 @@ class OverlayLogic:
             self._map = mapNode
             self._prepare(mapNode)
         self._shown = True
-        self._setLegend(True)
         for view in self._views():
             self._cover(view)
+        self._setLegend(True)
 
     def hide(self) -> None:
         """Bring back what the slice views showed before."""
@@ -162,6 +163,8 @@ class OverlayLogic:
         legend = self._legend() or (self._addLegend() if visible else None)
         if legend is not None:
             legend.SetVisibility(visible)
+            # Views look whether the volume of a legend is shown only when the legend says that it has changed.
+            legend.Modified()
 
     def _legend(self) -> Node:
         count = self._map.GetNumberOfDisplayNodes()
@@ -172,7 +175,7 @@ class OverlayLogic:
         legend = self._scene.AddNewNodeByClass(_LEGEND)
         if legend is None:  # An application without the Colors module has no legends.
             return None
-        legend.SetTitleText("Uncertainty")
+        legend.SetTitleText((self._map.GetAttribute(MAP_ATTRIBUTE) or "uncertainty").capitalize())
         legend.SetLabelFormat("%.1f")
         legend.SetNumberOfLabels(6)
         legend.SetMaxNumberOfColors(256)
@@ -210,6 +213,7 @@ class OverlayLogic:
         """A layout with more views has been chosen: they show the map too."""
         if self._shown and node.IsA(_COMPOSITE):
             self._cover(node)
+            self._setLegend(True)
 
     def _onNodeGoing(self, node: Node) -> None:
         if node is self._map and node is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +11,15 @@ import slicer
 from barl.cohort import Cohort
 from barl.errors import ImageError, LabelError
 from BARLSegmentLib.logic.Grids import liesOnGrid
+from BARLSegmentLib.logic.MapKind import MAP_ATTRIBUTE, MapKind
 from BARLSegmentLib.logic.PredictionFiles import PredictionFiles
 from BARLSegmentLib.logic.Regions import Region, readRegions
 from BARLSegmentLib.logic.SceneEvents import removeWithParts
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
 
 _LABELMAP = "Binary labelmap"
-MAP_ATTRIBUTE = "BARL.Map"
-"""Node attribute of a map: what its values mean, in a word."""
-
-
-class MapKind(str, Enum):
-    """Which map of a prediction to show."""
-
-    UNCERTAINTY = "uncertainty"
-    DISAGREEMENT = "disagreement"
+_FILL = 0.15
+"""Opacity of the labels between their outlines: more would hide the map over or under them."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -153,6 +146,7 @@ class ResultLogic:
             removeWithParts(self._scene, node)
             raise LabelError(_unreadable(files.segmentation))
         node.CreateDefaultDisplayNodes()
+        node.GetDisplayNode().SetOpacity2DFill(_FILL)
         return node
 
     def _addMap(self, path: Path, caseId: str, kind: MapKind) -> Node:

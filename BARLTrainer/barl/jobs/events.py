@@ -64,27 +64,35 @@ class EventReader:
 
     Attributes:
         skipped: lines so far that were no JSON object; a killed writer leaves one.
+        offset: bytes of the file that have been read.
     """
 
     def __init__(self, folder: AnyFolder) -> None:
         self._path = JobFolder.of(folder).events
-        self._offset = 0
+        self.offset = 0
         self.skipped = 0
 
-    def read_new(self) -> list[dict[str, Any]]:
-        """Whole events that were not returned before; all of them again when the file was cut or begun anew."""
+    def read_new(self, most_bytes: int = -1) -> list[dict[str, Any]]:
+        """Whole events that were not returned before; all of them again when the file was cut or begun anew.
+
+        Args:
+            most_bytes: stop after about so many, to be called again for the rest: a window must not freeze over a long
+                history. Negative: read all.
+        """
         try:
             size = self._path.stat().st_size
         except FileNotFoundError:
             size = 0
-        if size < self._offset:
-            self._offset = 0
-        if size == self._offset:
+        if size < self.offset:
+            self.offset = 0
+        if size == self.offset:
             return []
         with self._path.open("rb") as file:
-            file.seek(self._offset)
-            whole, newline, _ = file.read().rpartition(b"\n")
-        self._offset += len(whole) + len(newline)
+            file.seek(self.offset)
+            # To the end of the line, or a line longer than the limit would never be read.
+            block = file.read(most_bytes) + (file.readline() if most_bytes >= 0 else b"")
+        whole, newline, _ = block.rpartition(b"\n")
+        self.offset += len(whole) + len(newline)
         events = [_decode(line) for line in whole.split(b"\n") if line.strip()]
         self.skipped += events.count(None)
         return [event for event in events if event is not None]

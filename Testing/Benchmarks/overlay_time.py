@@ -1,0 +1,162 @@
+"""How long a clinician waits for predictions, overlays, jumps and the monitor, with a large case.
+
+    python Testing/Benchmarks/overlay_time.py
+
+A case of 512 x 512 x 400 voxels with 5 classes on real MRML nodes (slicer-core), three slice views of 512 x 512 pixels that
+Slicer's displayable managers draw offscreen; each time includes drawing all three. The monitor has 100,000 events in
+the file before it begins. Medians; beside the time on the clock stands that of the processor (all threads together),
+which says more where other programs keep the processor busy.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT / "BARLSegment"), str(ROOT / "Testing" / "Scene")]
+
+from BARLSegmentLib.logic.MonitorLogic import MonitorLogic  # noqa: E402
+from BARLSegmentLib.logic.OverlayLogic import OverlayLogic  # noqa: E402
+from BARLSegmentLib.logic.ResultLogic import ResultLogic  # noqa: E402
+from BARLSegmentLib.logic.ReviewLogic import ReviewLogic  # noqa: E402
+from scene_data import addVolume, newStage, region  # noqa: E402
+
+from barl.atomic import write_json  # noqa: E402
+from barl.cohort import LabelTable  # noqa: E402
+from barl.imaging import Geometry, write_segmentation, write_volume  # noqa: E402
+from barl.jobs import EventWriter, JobFolder, JobSpec, State, Status, write_spec, write_status  # noqa: E402
+
+SHAPE = (400, 512, 512)
+GRID = Geometry(
+    size=SHAPE[::-1], spacing_mm=(0.3,) * 3, origin_mm=(-76.8, -76.8, -60.0), direction=(1, 0, 0, 0, 1, 0, 0, 0, 1)
+)
+RADIUS = 70
+CENTERS = [(200, 256 + round(130 * np.cos(turn)), 256 + round(130 * np.sin(turn))) for turn in np.arange(5) * 1.257]
+EVENTS = 100_000
+REPEATS = 15
+
+
+@dataclass
+class Row:
+    """One line of the table."""
+
+    name: str
+    clock_ms: float
+    processor_ms: float
+    limit_ms: float
+
+
+def main() -> None:
+    """Make the case, measure, print a table."""
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        rows += _views(_write(Path(folder)))
+        rows += _monitor(Path(folder) / "job")
+    print(f"{'':44} {'clock':>10} {'processor':>10} {'limit':>10}")
+    for row in rows:
+        print(f"{row.name:44} {row.clock_ms:7.1f} ms {row.processor_ms:7.1f} ms {row.limit_ms:7.0f} ms")
+
+
+def _timed(name: str, limit_ms: float, work: Callable[[int], Any], repeats: int = REPEATS) -> Row:
+    clock, processor = [], []
+    for index in range(repeats):
+        began, used = time.perf_counter(), time.process_time()
+        work(index)
+        clock.append(time.perf_counter() - began)
+        processor.append(time.process_time() - used)
+    return Row(name, 1e3 * statistics.median(clock), 1e3 * statistics.median(processor), limit_ms)
+
+
+def _write(folder: Path) -> Path:
+    """A prediction of five balls, unsure at their surfaces."""
+    labels, unsure = np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.float32)
+    axis = np.arange(-RADIUS - 20, RADIUS + 20, dtype=np.float32)
+    distance = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2)
+    surface = np.rint(250 * np.exp(-(((distance - RADIUS) / 6) ** 2)) * (np.abs(distance - RADIUS) < 20)) / 250
+    for value, center in enumerate(CENTERS, start=1):
+        place = tuple(slice(middle - RADIUS - 20, middle + RADIUS + 20) for middle in center)
+        labels[place][distance < RADIUS] = value
+        np.maximum(unsure[place], surface, out=unsure[place])
+    regions = [region(rank, GRID.index_to_ras(center), 5.0) for rank, center in enumerate(CENTERS, start=1)]
+    write_segmentation(folder / "large.seg.nrrd", labels, GRID, LabelTable.from_names("abcde"))
+    write_volume(folder / "large.uncertainty.nrrd", unsure, GRID)
+    write_json(folder / "large.json", {"format_version": 1, "case": "large", "regions": regions})
+    return folder
+
+
+def _views(folder: Path) -> list[Row]:
+    stage = newStage()
+    views = stage.withViews((512, 512))
+    noise = np.random.default_rng(0).integers(-200, 200, SHAPE[1:], np.int16)
+    views.show(addVolume(stage.scene, np.broadcast_to(noise, SHAPE).copy(), GRID))
+    views.render()
+    results, overlay, review = ResultLogic(stage.scene), OverlayLogic(stage.scene), ReviewLogic(stage.scene)
+    image = stage.scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+
+    def load(_: int) -> None:
+        shown = results.load(folder, "large", imageNode=image)
+        overlay.show(shown.mapNode)
+        review.start(shown)
+        views.render()
+
+    def then(work: Callable[[int], Any]) -> Callable[[int], None]:
+        def workAndDraw(index: int) -> None:
+            work(index)
+            views.render()
+
+        return workAndDraw
+
+    rows = [
+        _timed("prediction and overlay into the scene", 3000, load, repeats=1),
+        _timed("toggle the overlay", 50, then(lambda _: overlay.toggle())),
+        _timed("change the threshold", 50, then(lambda index: overlay.setThreshold(0.1 + 0.05 * (index % 10)))),
+        _timed("jump to a region", 50, then(lambda _: review.next())),
+    ]
+    overlay.cleanup()
+    review.cleanup()
+    stage.close()
+    return rows
+
+
+def _monitor(folder: Path) -> list[Row]:
+    write_spec(folder, JobSpec(kind="train"))
+    write_status(folder, Status(state=State.RUNNING).by_this_process())
+    lines = (
+        json.dumps({"time": 1.7e9 + n, "kind": "metric", "step": n, "loss": 1 / (n + 1), "supervised": 0.5 / (n + 1)})
+        for n in range(EVENTS)
+    )
+    JobFolder(folder).events.write_text("\n".join(lines) + "\n", "utf-8")
+    stage, writer = newStage(), EventWriter(folder)
+    monitor = MonitorLogic(stage.scene)
+    monitor.showCurves()
+    monitor.attach(folder)
+    ticks = JobFolder(folder).events.stat().st_size // (64 * 1024)
+    catching_up = _timed("tick while catching up with 100,000 events", 10, lambda _: monitor.tick(), repeats=ticks)
+    while monitor.tick():
+        pass
+
+    def write_and_tick(index: int) -> None:
+        monitor.tick()
+
+    new = []
+    for index in range(100):
+        writer.write("metric", step=EVENTS + index, loss=0.1, supervised=0.05)
+        new.append(_timed("tick with a new event after 100,000", 10, write_and_tick, repeats=1))
+    monitor.cleanup()
+    stage.close()
+    clock = statistics.median(row.clock_ms for row in new)
+    return [catching_up, Row(new[0].name, clock, statistics.median(row.processor_ms for row in new), 10)]
+
+
+if __name__ == "__main__":
+    main()
