@@ -3,12 +3,12 @@
 This file holds what Slicer looks for by name. The work is in ``BARLSegmentLib``: ``logic`` and ``widgets``.
 """
 
-from __future__ import annotations
-
 import getpass
+import shutil
+import sys
 from pathlib import Path
+from typing import Annotated
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -20,7 +20,6 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
-from typing import Annotated
 
 from BARLSegmentLib.Reloading import addEnginePath, forgetPackages
 
@@ -37,8 +36,8 @@ class BARLSegment(ScriptedLoadableModule):
         parent.dependencies = []
         parent.contributors = ["The BARL developers (BARL)"]
         parent.helpText = _(
-            "Segment a whole cohort of CBCT, CT or MR volumes from a few annotated ones: annotate two to five, train on "
-            "this computer while you go on annotating, and review the places where the model is unsure. Nothing leaves "
+            "Segment a whole cohort of CBCT, CT or MR volumes from a few annotated ones: annotate two to five, train "
+            "on this computer while you go on annotating, and review the places where the model is unsure. Nothing leaves "
             "the computer. Not for clinical use."
         )
         parent.helpText += self.getDefaultModuleDocumentationLink("https://github.com/SlicerBARL/SlicerBARL#readme")
@@ -80,7 +79,7 @@ class BARLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from BARLSegmentLib.widgets.SegmentPanel import SegmentPanel
 
         self.logic = BARLSegmentLogic()
-        self.panel = SegmentPanel(self.logic, self._loadUi, qt.QSettings())
+        self.panel = SegmentPanel(self.logic, self._loadUi, Path(self.resourcePath("")))
         self.layout.addWidget(self.panel.widget)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
@@ -131,25 +130,41 @@ class BARLSegmentLogic(ScriptedLoadableModuleLogic):
         ScriptedLoadableModuleLogic.__init__(self)
         from BARLSegmentLib.logic.CohortLogic import CohortLogic
         from BARLSegmentLib.logic.CorrectionLogic import CorrectionLogic
+        from BARLSegmentLib.logic.JobProcesses import DetachedProcesses
+        from BARLSegmentLib.logic.MonitorLogic import MonitorLogic
+        from BARLSegmentLib.logic.OverlayLogic import OverlayLogic
+        from BARLSegmentLib.logic.ResultLogic import ResultLogic
+        from BARLSegmentLib.logic.ReviewLogic import ReviewLogic
+        from BARLSegmentLib.logic.TrainLogic import TrainLogic
 
         self.scene = slicer.mrmlScene
         self.cohort = CohortLogic(self.scene)
         self.correction = CorrectionLogic(self.scene, author=getpass.getuser())
+        self.train = TrainLogic(DetachedProcesses(pythonProgram(), environment=slicer.util.startupEnvironment()))
+        self.monitor = MonitorLogic(self.scene)
+        self.results = ResultLogic(self.scene)
+        self.overlay = OverlayLogic(self.scene)
+        self.review = ReviewLogic(self.scene)
 
     def loadSampleScans(self):
         """Add the tutorial's synthetic scans to the scene; returns their nodes."""
+        from barl.imaging.volumes import Volume
         from BARLSegmentLib.logic.VolumeNodes import addVolumeNode
         from BARLSegmentLib.SampleScans import loadSampleScans
-        from barl.imaging.volumes import Volume
 
         return loadSampleScans(
             lambda name, array, geometry: addVolumeNode(self.scene, Volume(array=array, geometry=geometry), name)
         )
 
     def cleanup(self):
-        """Undo all observations; unsaved drawing is kept as drafts."""
-        self.correction.cleanup()
-        self.cohort.cleanup()
+        """Undo all observations; unsaved drawing is kept as drafts, and a training goes on."""
+        for part in (self.review, self.overlay, self.monitor, self.correction, self.cohort):
+            part.cleanup()
+
+
+def pythonProgram():
+    """Slicer's Python as a program of its own; outside Slicer the Python that runs."""
+    return shutil.which("PythonSlicer") or sys.executable
 
 
 class BARLSegmentTest(ScriptedLoadableModuleTest):

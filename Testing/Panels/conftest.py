@@ -55,3 +55,26 @@ def ctk(standin: StandIn) -> Any:
 def slicer(standin: StandIn) -> Any:
     """The module slicer."""
     return standin.slicer
+
+
+@pytest.fixture
+def segment(standin: StandIn) -> Iterator[Any]:
+    """The module BARLSegment, loaded as Slicer loads it; its panel is ``segment.panel``."""
+    standin.application.load(ROOT / "BARLSegment" / "BARLSegment.py")
+    yield standin.application.widget("BARLSegment")
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder with three small volumes, as one finds them on a disk."""
+    import numpy as np
+
+    from barl.imaging import write_volume
+    from barl.phantom.cohort import centered_geometry
+
+    folder = tmp_path / "scans ä"
+    folder.mkdir()
+    for number in range(3):
+        array = np.random.default_rng(number).integers(-200, 1500, (8, 10, 12)).astype(np.int16)
+        write_volume(folder / f"scan_{number + 1:02d}.nrrd", array, centered_geometry((8, 10, 12), 1.0))
+    return folder

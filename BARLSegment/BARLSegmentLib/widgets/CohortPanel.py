@@ -215,5 +215,11 @@ class CohortPanel:
         self.ui.auditButton.enabled = self.logic.isOpen and not self.state.isChecking
         self.ui.auditBar.visible = self.state.isChecking
         self.ui.showButton.enabled = self.ui.findingList.currentRow >= 0
-        for widget in (self.ui.caseTable, self.ui.loadButton, self.ui.roleLabel, self.ui.roleCombo, self.ui.auditButton):
+        for widget in (
+            self.ui.caseTable,
+            self.ui.loadButton,
+            self.ui.roleLabel,
+            self.ui.roleCombo,
+            self.ui.auditButton,
+        ):
             widget.visible = self.logic.isOpen

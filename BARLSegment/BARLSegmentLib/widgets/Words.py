@@ -50,11 +50,15 @@ def coverageWord(kind: CoverageKind | None) -> str:
 
 def coverageChoices() -> list[tuple[str, Coverage]]:
     """What a person may say about a drawing, with the words for it."""
+    slices = CoverageKind.SLICES
     return [
         (_("Everything: what is not drawn is background"), Coverage()),
-        (_("Some slices, each completely (axial in most scans)"), Coverage(kind=CoverageKind.SLICES, axis=0)),
-        (_("Some slices across, each completely (coronal in most scans)"), Coverage(kind=CoverageKind.SLICES, axis=1)),
-        (_("Some slices from the side, each completely (sagittal in most scans)"), Coverage(kind=CoverageKind.SLICES, axis=2)),
+        (_("Some slices, each completely (axial in most scans)"), Coverage(kind=slices, axis=0)),
+        (_("Some slices across, each completely (coronal in most scans)"), Coverage(kind=slices, axis=1)),
+        (
+            _("Some slices from the side, each completely (sagittal in most scans)"),
+            Coverage(kind=slices, axis=2),
+        ),
         (_("Only strokes; background is painted, too"), Coverage(kind=CoverageKind.SCRIBBLES)),
     ]
 

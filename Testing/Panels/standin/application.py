@@ -107,7 +107,7 @@ class qSlicerScriptedLoadableModule(QtCore.QObject):
     dependencies = _said("dependencies", "QStringList")
     icon = _said("icon", "QIcon")
     hidden = _said("hidden", bool)
-    path = _said("path", str)
+    path = Property(str, lambda self: self.said.get("path", ""))
     index = _said("index", int)
 
 
@@ -165,6 +165,8 @@ class Application:
         logic.SetMRMLScene(scene)
         self._body.logic = logic
         self._slicer.modules = Modules(scene, logic)
+        for name in ("segmentations", "plots", "tables"):  # These modules register classes of nodes.
+            getattr(self._slicer.modules, name)
         slicer_core.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
         for view, orientation in (("Red", "Axial"), ("Green", "Coronal"), ("Yellow", "Sagittal")):
             _add_slice_view(scene, view, orientation)
@@ -180,7 +182,7 @@ class Application:
         sys.path.insert(0, str(path.parent))
         spec.loader.exec_module(loaded)
         parent = self._slicer.qSlicerScriptedLoadableModule()
-        parent.path = str(path)
+        self._binding.unwrap(parent).said["path"] = str(path)
         instance = getattr(loaded, name)(parent)
         setattr(self._slicer.modules, f"{name}Instance", instance)
         self._paths[name] = path
@@ -217,10 +219,8 @@ class Application:
             widget.parent.deleteLater()
             delattr(self._slicer.modules, f"{name}Widget")
         self._widgets = {}
-        for name, path in self._paths.items():
+        for path in self._paths.values():
             sys.path.remove(str(path.parent))
-            for each in [each for each in sys.modules if each.split(".")[0] in (name, f"{name}Lib")]:
-                del sys.modules[each]
         self._paths = {}
         self._body.sendPostedEvents(None, QtCore.QEvent.DeferredDelete)
 

@@ -48,7 +48,7 @@ def installed(version: str = "5.10") -> Iterator[StandIn]:
         "slicer.ScriptedLoadableModule": FunctionModule("slicer.ScriptedLoadableModule", binding, scripted.BODIES),
         "slicer.parameterNodeWrapper": ParameterNodeModule(binding),
     }
-    before = {name: module for name, module in sys.modules.items() if name.split(".")[0] in ("qt", "ctk", "slicer")}
+    before = {name: module for name, module in sys.modules.items() if _is_ours(name)}
     sys.modules.update(modules)
     for name in ("util", "i18n", "ScriptedLoadableModule", "parameterNodeWrapper"):
         setattr(slicer, name, modules[f"slicer.{name}"])
@@ -59,9 +59,15 @@ def installed(version: str = "5.10") -> Iterator[StandIn]:
         yield StandIn(application=application, binding=binding, util=util, slicer=slicer)
     finally:
         application.close()
-        for name in modules:
-            sys.modules.pop(name, None)
+        # What was imported meanwhile knows this stand-in's qt, and what was reloaded is not what other tests know.
+        for name in [name for name in sys.modules if _is_ours(name)]:
+            del sys.modules[name]
         sys.modules.update(before)
+
+
+def _is_ours(name: str) -> bool:
+    top = name.partition(".")[0]
+    return top in ("qt", "ctk", "slicer", "barl", "SampleData") or top.startswith("BARL")
 
 
 def offscreen() -> None:

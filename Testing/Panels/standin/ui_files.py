@@ -48,11 +48,16 @@ def load(binding: Binding, path: Path) -> Any:
         raise RuntimeError(f"Could not load UI file: {path}")
     check(binding.facts, path)
     loader = UiLoader(binding)
-    file = QtCore.QFile(str(path))
-    file.open(QtCore.QIODevice.ReadOnly)
-    widget = loader.load(file)
+    tree = ElementTree.parse(path).getroot()
+    flags = _take_flags(binding, tree)
+    buffer = QtCore.QBuffer()
+    buffer.setData(ElementTree.tostring(tree))
+    buffer.open(QtCore.QIODevice.ReadOnly)
+    widget = loader.load(buffer)
     if widget is None:
         raise RuntimeError(f"Could not load {path}: {loader.errorString()}")
+    for name, attribute, value in flags:
+        widget.findChild(QtCore.QObject, name).setProperty(attribute, value)
     _undo_designer_margins(widget)
     return binding.wrap(widget)
 
@@ -72,6 +77,18 @@ def check(facts: Facts, path: Path) -> None:
         _check_connection(facts, path, connection, kinds)
 
 
+def _take_flags(binding: Binding, root: ElementTree.Element) -> list[tuple[str, str, int]]:
+    """Flags of our own bodies, which the loader cannot read: taken out of the file, to be set afterwards."""
+    taken = []
+    for element in [each for each in root.iter("widget") if each.get("class") in binding.bodies]:
+        body = binding.bodies[element.get("class", "")]
+        for each in [each for each in element.findall("property") if each.find("set") is not None]:
+            element.remove(each)
+            names = [name.split("::")[-1] for name in each.findtext("set", "").split("|")]
+            taken.append((element.get("name", ""), each.get("name", ""), sum(getattr(body, name) for name in names)))
+    return taken
+
+
 def _check_element(facts: Facts, path: Path, element: ElementTree.Element, custom: dict[str, str]) -> str:
     kind = element.get("class", "QAction")
     kind = _DESIGNER_ONLY.get(kind, kind)
@@ -84,8 +101,8 @@ def _check_element(facts: Facts, path: Path, element: ElementTree.Element, custo
         if element.tag == "layout" and name in _LAYOUT_ONLY:
             continue
         member = facts.member(kind, name)
-        dynamic = each.get("stdset") == "0" and member is None
-        if not dynamic and (kind, name) not in _DESIGNER_PROPERTIES and (member is None or member.kind != "p" or not member.settable):
+        free = (kind, name) in _DESIGNER_PROPERTIES or (each.get("stdset") == "0" and member is None)
+        if not free and (member is None or member.kind != "p" or not member.settable):
             raise NotInSlicer(f"{path.name}: {element.get('name')}: {facts.why_absent(kind, name)}")
     return kind
 
