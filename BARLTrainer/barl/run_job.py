@@ -22,11 +22,17 @@ def run(folder: Path) -> int:
     """
     try:
         spec = read_spec(folder)
-        if spec.kind != "train":
-            raise JobError(f"{folder} asks for {spec.kind!r}; this version knows: train.")
-        from barl.training.round import run_round  # torch takes seconds: a wrong folder is told at once
+        # torch takes seconds: a wrong folder is told at once
+        if spec.kind == "train":
+            from barl.training.round import run_round
 
-        run_round(folder)
+            run_round(folder)
+        elif spec.kind == "predict":
+            from barl.training.prediction_job import run_predictions
+
+            run_predictions(folder)
+        else:
+            raise JobError(f"{folder} asks for {spec.kind!r}; this version knows: train, predict.")
     except Exception as error:
         failure = Failure.of(error)
         if isinstance(error, BarlError):

@@ -86,25 +86,31 @@ def segmentId(node: Any, name: str) -> str:
 
 
 def segmentVoxels(node: Any, name: str, volumeNode: Any) -> npt.NDArray[np.bool_]:
-    """Where a segment is, on a volume's grid, as Slicer itself gives it."""
-    return np.asarray(slicer.util.arrayFromSegmentBinaryLabelmap(node, segmentId(node, name), volumeNode)) > 0
+    """Where a segment is, on a volume's grid, as Slicer itself resamples it."""
+    segment, grid = slicer.vtkOrientedImageData(), gridOf(volumeNode)
+    assert node.GetBinaryLabelmapRepresentation(segmentId(node, name), segment)
+    slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(segment, grid, segment)
+    width, height, depth = segment.GetDimensions()
+    return np.asarray(vtk_to_numpy(segment.GetPointData().GetScalars()).reshape(depth, height, width)) > 0
 
 
-def paint(node: Any, name: str, mask: npt.NDArray[np.bool_], volumeNode: Any) -> None:
-    """Give a segment these voxels, as Slicer's own functions do; what was there of others stays, in another layer."""
-    array = mask.astype(np.uint8)
-    slicer.util.updateSegmentBinaryLabelmapFromArray(array, node, segmentId(node, name), volumeNode)
+def paint(node: Any, name: str, mask: npt.NDArray[np.bool_], volumeNode: Any = None, *, labelmap: Any = None) -> None:
+    """Give a segment these voxels, as the Segment Editor does; others that are there move to another layer."""
+    image = gridOf(volumeNode) if labelmap is None else labelmap
+    image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
+    vtk_to_numpy(image.GetPointData().GetScalars())[:] = mask.ravel()
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    assert logic.SetBinaryLabelmapToSegment(image, node, segmentId(node, name), logic.MODE_REPLACE)
 
 
-def labelmapNode(scene: Any, array: npt.NDArray[np.uint8], indexToRas: Any) -> Any:
-    """An oriented image of a segmentation."""
-    labelmap = slicer.vtkOrientedImageData()
-    depth, height, width = array.shape
-    labelmap.SetDimensions(width, height, depth)
-    labelmap.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
-    vtk_to_numpy(labelmap.GetPointData().GetScalars())[:] = array.ravel()
-    labelmap.SetImageToWorldMatrix(indexToRas)
-    return labelmap
+def gridOf(volumeNode: Any) -> Any:
+    """An oriented image on a volume's grid, without its parent transform."""
+    image, matrix = slicer.vtkOrientedImageData(), vtk.vtkMatrix4x4()
+    image.SetExtent(volumeNode.GetImageData().GetExtent())
+    volumeNode.GetIJKToRASMatrix(matrix)
+    image.SetImageToWorldMatrix(matrix)
+    image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
+    return image
 
 
 def moveBy(scene: Any, *offset: float) -> Any:

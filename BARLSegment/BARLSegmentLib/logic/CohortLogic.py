@@ -21,6 +21,7 @@ from BARLSegmentLib.logic.CaseNodes import (
     SEGMENTATION,
     CaseTag,
     isInScene,
+    removeWithDisplay,
     taggedNodes,
     tagNode,
     tagOf,
@@ -354,7 +355,7 @@ class CohortLogic:
                     if not keepLent:
                         untagNode(node)
                 elif isInScene(self._scene, node):
-                    self._scene.RemoveNode(node)
+                    removeWithDisplay(self._scene, node)
         finally:
             self._removing = False
 

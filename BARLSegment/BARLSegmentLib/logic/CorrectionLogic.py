@@ -17,7 +17,7 @@ from barl.cohort import AnnotationVersion, Cohort, Coverage, CoverageKind
 from barl.errors import CohortError, ImageError, InputError
 from barl.imaging import Geometry, read_geometry, save_annotation
 from barl.imaging.annotations import known_voxels
-from BARLSegmentLib.logic.CaseNodes import IMAGE, SEGMENTATION, CaseTag, taggedNodes, tagNode, tagOf
+from BARLSegmentLib.logic.CaseNodes import IMAGE, SEGMENTATION, CaseTag, removeWithDisplay, taggedNodes, tagNode, tagOf
 from BARLSegmentLib.logic.CohortLogic import versionOf
 from BARLSegmentLib.logic.Drafts import Draft, Drafts, abandonedDrafts, removeDraft
 from BARLSegmentLib.logic.Observers import Observers
@@ -251,7 +251,7 @@ class CorrectionLogic:
         for other in taggedNodes(self._scene, cohort.folder, draft.caseId, SEGMENTATION):
             self._draftIfWatched(other)
             self._forget(other.GetID())
-            self._scene.RemoveNode(other)
+            removeWithDisplay(self._scene, other)
         tag = CaseTag(
             cohort=cohort.folder,
             caseId=draft.caseId,

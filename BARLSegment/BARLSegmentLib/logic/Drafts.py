@@ -20,7 +20,8 @@ import slicer
 
 from barl.atomic import replacing, storage_errors, write_json
 from barl.cohort import Cohort, Coverage, CoverageKind
-from barl.errors import CohortError, InputError, StorageError
+from barl.errors import CohortError, InputError, LabelError, StorageError
+from barl.imaging.seg_nrrd import read_layers
 from barl.jobs.processes import Process
 from barl.records import format_stamp, read_fields
 from BARLSegmentLib.logic.SceneTypes import Node
@@ -128,12 +129,21 @@ def removeDraft(path: Path) -> None:
 def _writeNode(node: Node, temporary: Path, path: Path) -> None:
     storage = slicer.vtkMRMLSegmentationStorageNode()
     storage.SetFileName(str(temporary))
-    if not storage.WriteData(node) or not temporary.is_file():
+    if not storage.WriteData(node) or not _isWhole(temporary):
         freeMb = shutil.disk_usage(path.parent).free / 1e6
         raise StorageError(
             f"Cannot write the draft {path} ({freeMb:.0f} MB free on this disk). Free some space, or make the folder "
             "writable; the draft before is unchanged."
         )
+
+
+def _isWhole(path: Path) -> bool:
+    """Slicer's writer does not notice when the last block of a file finds no room."""
+    try:
+        read_layers(path)
+    except LabelError:
+        return False
+    return True
 
 
 def _folder(cohort: Cohort, caseId: str) -> Path:

@@ -12,5 +12,5 @@ Node = Any
 
 
 def nodesOf(scene: Scene, className: str) -> list[Node]:
-    """All nodes of a class or derived from it; ``slicer.util.getNodesByClass`` looks into the application's scene only."""
+    """All nodes of a class or derived from it; ``slicer.util.getNodesByClass`` knows the application's scene only."""
     return [scene.GetNthNodeByClass(number, className) for number in range(scene.GetNumberOfNodesByClass(className))]

@@ -61,9 +61,7 @@ def import_annotation(
     image = read_geometry(cohort.image_path(case_id))
     labels = read_labels(path, cohort.labels, painted_background=_PAINTED_BACKGROUND, unknown_value=unknown_value)
     outside = 0 if unknown_value is None else UNKNOWN
-    array = onto_image(
-        labels, image, outside=outside, resample=resample, what=f"Case {case_id}: the annotation {path}"
-    )
+    array = onto_image(labels, image, outside=outside, resample=resample, what=f"Case {case_id}: the annotation {path}")
     known = known_voxels(array, coverage) if unknown_value is None else array
     return save_annotation(cohort, case_id, known, coverage=coverage, author=author, source=source)
 

@@ -53,6 +53,7 @@ def segment_files(
     device: str = "auto",
     overwrite: bool = False,
     on_progress: OnProgress = lambda share, message: None,
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
     """Segment image files into a folder, each under its own name.
 
@@ -63,6 +64,7 @@ def segment_files(
         device: auto, cpu, cuda or cuda:N.
         overwrite: also those that this model has done already.
         on_progress: share done, 0 to 1, and what is being done.
+        on_outcome: called with each volume's outcome as soon as its files are there.
 
     Raises:
         InputError: no model, no image, or two images of one name.
@@ -73,7 +75,11 @@ def segment_files(
     _refuse_unwritable(output)
     set_cpu_threads()
     predictor = Predictor.load(model_folder, choose_device(device))
-    return list(segment(predictor, jobs, output, overwrite=overwrite, on_progress=on_progress))
+    outcomes = []
+    for outcome in segment(predictor, jobs, output, overwrite=overwrite, on_progress=on_progress):
+        on_outcome(outcome)
+        outcomes.append(outcome)
+    return outcomes
 
 
 def segment(

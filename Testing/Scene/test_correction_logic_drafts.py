@@ -1,0 +1,307 @@
+"""Drafts: written every two minutes, left behind by a crash, offered at the next start."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from cohort_scene import Clock, annotate, drawing, paint, segmentVoxels
+
+from barl.atomic import write_json
+from barl.cohort import Cohort, Coverage, CoverageKind
+from barl.imaging import load_annotation
+from BARLSegmentLib.logic import Drafts as drafts
+from BARLSegmentLib.logic.CohortLogic import CohortLogic, LoadedCase
+from BARLSegmentLib.logic.CorrectionLogic import CorrectionEvent, CorrectionLogic
+from BARLSegmentLib.logic.Drafts import Draft, abandonedDrafts
+
+COMPLETE = Coverage()
+
+
+@pytest.fixture
+def a_cohort_logic(a_scene: Any, a_cohort: Cohort) -> Iterator[CohortLogic]:
+    """With the cohort open."""
+    logic = CohortLogic(a_scene)
+    logic.open(a_cohort.folder)
+    yield logic
+    logic.cleanup()
+
+
+@pytest.fixture
+def a_logic(a_scene: Any, a_clock: Clock) -> Iterator[CorrectionLogic]:
+    """Corrections by Zoë."""
+    logic = CorrectionLogic(a_scene, author="Zoë", clock=a_clock)
+    yield logic
+    logic.cleanup()
+
+
+@pytest.fixture
+def a_watched_case(a_cohort_logic: CohortLogic, a_logic: CorrectionLogic, a_cohort: Cohort) -> LoadedCase:
+    """A drawn case that is being corrected."""
+    annotate(a_cohort, "P01")
+    loaded = a_cohort_logic.loadCase("P01")
+    a_logic.watch(a_cohort, loaded.segmentationNode, coverage=loaded.coverage)
+    return loaded
+
+
+def draw(case: LoadedCase) -> None:
+    """One more voxel of canal."""
+    mask = drawing() == 3
+    mask[5, 5, 5] = True
+    paint(case.segmentationNode, "canal", mask, case.volumeNode)
+
+
+def draftFiles(cohort: Cohort) -> list[str]:
+    return sorted(path.suffix for path in (cohort.folder / "drafts").rglob("*") if path.is_file())
+
+
+def events(logic: CorrectionLogic) -> list[CorrectionEvent]:
+    seen: list[CorrectionEvent] = []
+    logic.events.add(seen.append)
+    return seen
+
+
+def crash(logic: CorrectionLogic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the next program finds: the process that wrote the drafts is gone."""
+    monkeypatch.setattr(drafts.Process, "is_alive", property(lambda process: False))
+
+
+def test_two_minutes_after_a_change_there_is_a_draft(
+    a_logic: CorrectionLogic, a_clock: Clock, a_cohort: Cohort, a_watched_case: LoadedCase
+) -> None:
+    a_clock.now += 500
+    a_logic.tick()
+    assert draftFiles(a_cohort) == []  # Nothing was changed.
+
+    draw(a_watched_case)
+    assert a_logic.hasUnsavedChanges(a_watched_case.segmentationNode)
+    a_logic.tick()
+    assert draftFiles(a_cohort) == [".json", ".nrrd"]
+
+
+def test_a_draft_is_not_written_again_before_two_minutes_are_over(
+    a_logic: CorrectionLogic, a_clock: Clock, a_watched_case: LoadedCase
+) -> None:
+    seen = events(a_logic)
+    for seconds in (60, 60, 60, 59, 1):
+        draw(a_watched_case)
+        a_clock.now += seconds
+        a_logic.tick()
+
+    assert [event.kind for event in seen] == ["draft", "draft"]
+
+
+def test_a_clock_that_is_set_back_does_not_put_drafts_off(
+    a_logic: CorrectionLogic, a_clock: Clock, a_cohort: Cohort, a_watched_case: LoadedCase
+) -> None:
+    draw(a_watched_case)
+    a_clock.now -= 3600
+    a_logic.tick()
+
+    assert draftFiles(a_cohort) == [".json", ".nrrd"]
+
+
+def test_renaming_and_recoloring_a_segment_are_changes(a_logic: CorrectionLogic, a_watched_case: LoadedCase) -> None:
+    assert not a_logic.hasUnsavedChanges(a_watched_case.segmentationNode)
+
+    a_watched_case.segmentationNode.GetSegmentation().GetNthSegment(0).SetName("renamed")
+
+    assert a_logic.hasUnsavedChanges(a_watched_case.segmentationNode)
+
+
+def test_a_saved_version_takes_the_draft_away(
+    a_logic: CorrectionLogic, a_clock: Clock, a_cohort: Cohort, a_watched_case: LoadedCase
+) -> None:
+    draw(a_watched_case)
+    a_clock.now += 121
+    a_logic.tick()
+
+    a_logic.saveVersion(a_cohort, a_watched_case.segmentationNode, coverage=COMPLETE)
+
+    assert not (a_cohort.folder / "drafts" / "P01").exists()
+    assert not a_logic.hasUnsavedChanges(a_watched_case.segmentationNode)
+
+
+def test_the_work_of_a_crashed_program_is_offered_and_goes_on(
+    a_logic: CorrectionLogic,
+    a_clock: Clock,
+    a_cohort: Cohort,
+    a_watched_case: LoadedCase,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    a_logic.setCoverage(a_watched_case.segmentationNode, Coverage(kind=CoverageKind.SLICES, axis=0))
+    draw(a_watched_case)
+    a_clock.now += 121
+    a_logic.tick()
+    assert abandonedDrafts(a_cohort) == ()  # Its program runs.
+    crash(a_logic, monkeypatch)
+    (draft,) = a_logic.abandonedDrafts(a_cohort)
+    assert (draft.caseId, draft.author, draft.parent) == ("P01", "Zoë", 1)
+    assert draft.coverage.kind is CoverageKind.SLICES
+
+    scene = slicer.vtkMRMLScene()
+    logic = slicer.vtkSlicerSegmentationsModuleLogic()
+    logic.SetMRMLScene(scene)
+    cohortLogic, corrections = CohortLogic(scene), CorrectionLogic(scene, author="Max", clock=a_clock)
+    cohortLogic.open(a_cohort.folder)
+    loaded = cohortLogic.loadCase("P01")
+    node = corrections.openDraft(a_cohort, draft, loaded.volumeNode)
+
+    assert cohortLogic.segmentationNodeOf("P01") is node
+    assert segmentVoxels(node, "canal", loaded.volumeNode)[5, 5, 5]
+    assert corrections.hasUnsavedChanges(node)
+    assert not draft.path.exists()  # It goes on as a draft of the program that runs now.
+    assert draftFiles(a_cohort) == [".json", ".nrrd"]
+    version = corrections.saveVersion(a_cohort, node, coverage=COMPLETE)
+    assert (version.parent, load_annotation(a_cohort, version)[5, 5, 5]) == (1, 3)
+    assert draftFiles(a_cohort) == []
+    corrections.cleanup()
+    cohortLogic.cleanup()
+
+
+def test_a_draft_nobody_wants_can_be_dropped(
+    a_logic: CorrectionLogic, a_cohort: Cohort, a_watched_case: LoadedCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(a_watched_case)
+    a_logic.cleanup()  # The program ends without saving.
+    crash(a_logic, monkeypatch)
+    (draft,) = abandonedDrafts(a_cohort, "P01")
+
+    a_logic.dropDraft(draft)
+
+    assert abandonedDrafts(a_cohort) == ()
+    assert draftFiles(a_cohort) == []
+
+
+def test_a_draft_of_another_computer_is_not_offered(
+    a_logic: CorrectionLogic, a_cohort: Cohort, a_watched_case: LoadedCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(a_watched_case)
+    a_logic.cleanup()
+    crash(a_logic, monkeypatch)
+    monkeypatch.setattr(drafts.socket, "gethostname", lambda: "elsewhere")
+
+    assert abandonedDrafts(a_cohort) == ()
+
+
+def test_a_segmentation_that_is_removed_or_closed_leaves_a_draft(
+    a_scene: Any, a_logic: CorrectionLogic, a_cohort: Cohort, a_watched_case: LoadedCase
+) -> None:
+    draw(a_watched_case)
+
+    a_scene.RemoveNode(a_watched_case.segmentationNode)
+
+    assert draftFiles(a_cohort) == [".json", ".nrrd"]
+    a_logic.tick()
+
+
+def test_closing_the_scene_leaves_a_draft(
+    a_scene: Any, a_logic: CorrectionLogic, a_cohort: Cohort, a_watched_case: LoadedCase
+) -> None:
+    draw(a_watched_case)
+
+    a_scene.Clear(False)
+
+    assert draftFiles(a_cohort) == [".json", ".nrrd"]
+    a_logic.tick()
+
+
+def test_a_full_disk_during_autosave_is_told_and_keeps_the_draft_before(
+    a_logic: CorrectionLogic, a_clock: Clock, a_cohort: Cohort, a_watched_case: LoadedCase
+) -> None:
+    draw(a_watched_case)
+    a_clock.now += 121
+    a_logic.tick()
+    (before,) = (a_cohort.folder / "drafts" / "P01").glob("*.nrrd")
+    content, seen = before.read_bytes(), events(a_logic)
+    draw(a_watched_case)
+    a_clock.now += 121
+
+    limits, room = resource.getrlimit(resource.RLIMIT_FSIZE), len(content) - 20
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))  # A file may hold no more, as on a full disk.
+    try:
+        a_logic.tick()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert [event.kind for event in seen] == ["draft failed"]
+    assert "MB free" in seen[0].message
+    assert before.read_bytes() == content
+    assert draftFiles(a_cohort) == [".json", ".nrrd"]
+    a_clock.now += 121
+    a_logic.tick()  # There is room again.
+    assert seen[-1].kind == "draft"
+
+
+def test_a_cohort_that_cannot_be_written_is_told_and_drawing_goes_on(
+    a_logic: CorrectionLogic, a_clock: Clock, a_cohort: Cohort, a_watched_case: LoadedCase
+) -> None:
+    (a_cohort.folder / "drafts").write_text("in the way")
+    seen = events(a_logic)
+    draw(a_watched_case)
+    a_clock.now += 121
+    a_logic.tick()
+
+    assert [event.kind for event in seen] == ["draft failed"]
+    assert a_logic.hasUnsavedChanges(a_watched_case.segmentationNode)
+
+
+def test_a_cohort_that_was_deleted_while_shown_is_not_made_anew(
+    a_logic: CorrectionLogic, a_clock: Clock, a_cohort: Cohort, a_watched_case: LoadedCase
+) -> None:
+    shutil.rmtree(a_cohort.folder)
+    seen = events(a_logic)
+    draw(a_watched_case)
+    a_clock.now += 121
+    a_logic.tick()
+
+    assert [event.kind for event in seen] == ["draft failed"]
+    assert "is gone" in seen[0].message
+    assert not a_cohort.folder.exists()
+
+
+def test_overlapping_and_unknown_segments_are_in_the_draft_as_they_are(
+    a_logic: CorrectionLogic, a_clock: Clock, a_cohort: Cohort, a_watched_case: LoadedCase, a_scene: Any
+) -> None:
+    node = a_watched_case.segmentationNode
+    node.GetSegmentation().AddEmptySegment("x", "neu ß")
+    node.GetSegmentation().SeparateSegmentLabelmap("x")
+    paint(node, "neu ß", drawing() > 0, a_watched_case.volumeNode)
+    a_clock.now += 121
+    a_logic.tick()
+
+    (path,) = (a_cohort.folder / "drafts").rglob("*.seg.nrrd")
+    draft = Draft(
+        caseId="P01",
+        path=path,
+        author="Zoë",
+        saved="2026-01-01T00:00:00+00:00",
+        coverage=COMPLETE,
+        parent=1,
+        fromPrediction=None,
+        process=drafts.Process(1, 0.0),
+        host="here",
+    )
+    volumeNode = a_watched_case.volumeNode
+    opened = a_logic.openDraft(a_cohort, draft, volumeNode)
+
+    assert np.array_equal(segmentVoxels(opened, "neu ß", volumeNode), drawing() > 0)
+    assert np.array_equal(segmentVoxels(opened, "jaw", volumeNode), drawing() == 1)
+
+
+def test_a_draft_of_a_newer_version_or_a_torn_one_is_left_alone(a_cohort: Cohort) -> None:
+    folder = a_cohort.folder / "drafts" / "P01"
+    folder.mkdir(parents=True)
+    for name in ("newer", "torn"):
+        (folder / f"{name}.seg.nrrd").write_bytes(b"voxels")
+    write_json(folder / "newer.json", {"format_version": 99})
+    (folder / "torn.json").write_text("{")
+    (folder / "alone.json").write_text("{}")
+
+    assert abandonedDrafts(a_cohort) == ()
+    assert len(list(folder.iterdir())) == 5
