@@ -1,0 +1,74 @@
+"""A line in a panel that says what went wrong or right: no pop-up, and it stays until the next word."""
+
+from __future__ import annotations
+
+import html
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from slicer.i18n import tr as _
+
+from barl.errors import BarlError
+from BARLSegmentLib.logic.Questions import Question
+
+logger = logging.getLogger(__name__)
+
+# A colored edge beside the text reads well on light and on dark; colored text does not.
+_EDGES = {"info": "#2f7fc1", "good": "#2e9e5b", "error": "#d64545"}
+
+
+class MessageLine:
+    """Shows one message at a time in a label.
+
+    Args:
+        label: a ``QLabel``; it is hidden while there is nothing to say.
+    """
+
+    def __init__(self, label: Any) -> None:
+        self._label = label
+
+    def clear(self) -> None:
+        """Say nothing."""
+        self._label.hide()
+        self._label.setText("")
+
+    def info(self, text: str) -> None:
+        """Something worth knowing."""
+        self._show("info", text)
+
+    def good(self, text: str) -> None:
+        """Something that worked."""
+        self._show("good", text)
+
+    def error(self, text: str) -> None:
+        """Something that did not work, and what to do."""
+        self._show("error", text)
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Show a user's mistake here instead of raising it; questions pass, for only the panel can ask them.
+
+        What nobody foresaw is told with the advice to look into the log, which has the details.
+        """
+        self.clear()
+        try:
+            yield
+        except Question:
+            raise
+        except BarlError as error:
+            self.error(str(error))
+        except Exception as error:
+            logger.exception("a panel failed")
+            self.error(
+                _("This should not have happened: {error}. The details are in the log (View, Error Log).").format(
+                    error=f"{type(error).__name__}: {error}"
+                )
+            )
+
+    def _show(self, kind: str, text: str) -> None:
+        self._label.setStyleSheet(f"border-left: 3px solid {_EDGES[kind]}; padding: 2px 6px;")
+        # Names of files and cases may hold what looks like markup.
+        self._label.setText(html.escape(text).replace("\n", "<br>"))
+        self._label.show()

@@ -1,0 +1,138 @@
+"""The form that makes a cohort: name, structures, and where the images come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from barl.cohort import Modality
+from barl.errors import CohortError
+from BARLSegmentLib.logic.CohortLogic import CohortLogic
+from BARLSegmentLib.logic.SceneTypes import Node, Scene, nodesOf
+from BARLSegmentLib.widgets.Connections import Connections
+from BARLSegmentLib.widgets.LabelPresets import LabelPreset
+from BARLSegmentLib.widgets.LabelTableEditor import LabelTableEditor
+from BARLSegmentLib.widgets.MessageLine import MessageLine
+from BARLSegmentLib.widgets.Words import modalityWord
+
+_FOLDER, _SCENE = range(2)
+_MODALITIES = tuple(Modality)
+
+
+class NewCohortForm:
+    """Part of the cohort panel; what it makes is open at once.
+
+    Args:
+        logic: makes the cohort.
+        scene: where loaded volumes are.
+        ui: the widgets of the cohort panel.
+        presets: what to start a label table from.
+        message: where to say what went wrong.
+    """
+
+    def __init__(
+        self, logic: CohortLogic, scene: Scene, ui: Any, presets: list[LabelPreset], message: MessageLine
+    ) -> None:
+        self._logic, self._scene, self._ui, self._presets, self._message = logic, scene, ui, presets, message
+        self._labels = LabelTableEditor(ui.labelTable)
+        self._connections = Connections()
+        self._fillChoices()
+        self._connect()
+        self._onPreset(0)
+        self._onSource(_FOLDER)
+
+    def cleanup(self) -> None:
+        """Undo all connections."""
+        self._connections.undoAll()
+
+    def listVolumes(self) -> None:
+        """Show the volumes in the scene; what was checked stays checked."""
+        unchecked = {item.data(qt.Qt.UserRole) for item in self._items() if item.checkState() == qt.Qt.Unchecked}
+        self._ui.volumeList.clear()
+        for node in self._volumes():
+            item = qt.QListWidgetItem(node.GetName())
+            item.setData(qt.Qt.UserRole, node.GetID())
+            item.setCheckState(qt.Qt.Unchecked if node.GetID() in unchecked else qt.Qt.Checked)
+            self._ui.volumeList.addItem(item)
+
+    def create(self) -> None:
+        """Make the cohort, or say why not."""
+        with self._message.telling():
+            folder = self._folder()
+            common = {
+                "name": self._ui.nameEdit.text.strip() or folder.name,
+                "modality": _MODALITIES[self._ui.modalityCombo.currentIndex],
+                "labels": self._labels.read(),
+            }
+            if self._ui.sourceCombo.currentIndex == _FOLDER:
+                images = self._imageFolder()
+                cohort = self._logic.createFromFolder(folder, images, onProgress=self._onProgress, **common)
+            else:
+                cohort = self._logic.createFromVolumes(folder, self._checkedVolumes(), **common)
+            self._message.good(
+                _("{name}: {n} cases. Load one, and draw the structures in step 2.").format(
+                    name=cohort.name, n=len(cohort.cases)
+                )
+            )
+
+    def _connect(self) -> None:
+        ui, connect = self._ui, self._connections.signal
+        connect(ui.presetCombo, "currentIndexChanged(int)", self._onPreset)
+        connect(ui.sourceCombo, "currentIndexChanged(int)", self._onSource)
+        connect(ui.addLabelButton, "clicked(bool)", lambda _checked: self._labels.addLabel())
+        connect(ui.removeLabelButton, "clicked(bool)", lambda _checked: self._labels.removeLabel())
+        connect(ui.dicomButton, "clicked(bool)", lambda _checked: slicer.util.selectModule("DICOM"))
+        connect(ui.createButton, "clicked(bool)", lambda _checked: self.create())
+        connect(ui.newSection, "contentsCollapsed(bool)", lambda _collapsed: self.listVolumes())
+
+    def _fillChoices(self) -> None:
+        for modality in _MODALITIES:
+            self._ui.modalityCombo.addItem(modalityWord(modality))
+        for preset in self._presets:
+            self._ui.presetCombo.addItem(preset.name)
+        self._ui.sourceCombo.addItem(_("A folder of images"))
+        self._ui.sourceCombo.addItem(_("Volumes in the scene"))
+
+    def _onPreset(self, index: int) -> None:
+        preset = self._presets[index]
+        self._labels.show(preset.labels)
+        self._ui.modalityCombo.currentIndex = _MODALITIES.index(preset.modality)
+
+    def _onSource(self, index: int) -> None:
+        fromFolder = index == _FOLDER
+        for widget in (self._ui.imagesLabel, self._ui.imagesPath):
+            widget.visible = fromFolder
+        for widget in (self._ui.volumesLabel, self._ui.volumeList, self._ui.dicomButton):
+            widget.visible = not fromFolder
+        self.listVolumes()
+
+    def _onProgress(self, share: float, name: str) -> None:
+        self._message.info(_("{percent} %: {name}").format(percent=round(100 * share), name=name))
+        slicer.app.processEvents()
+
+    def _folder(self) -> Path:
+        text = self._ui.folderPath.currentPath.strip()
+        if not text:
+            raise CohortError(_("Choose a folder for the cohort first, at the top of this step."))
+        return Path(text)
+
+    def _imageFolder(self) -> Path:
+        text = self._ui.imagesPath.currentPath.strip()
+        if not text or not Path(text).is_dir():
+            raise CohortError(_("Choose the folder that holds the images."))
+        return Path(text)
+
+    def _checkedVolumes(self) -> list[Node]:
+        checked = [item for item in self._items() if item.checkState() == qt.Qt.Checked]
+        return [self._scene.GetNodeByID(item.data(qt.Qt.UserRole)) for item in checked]
+
+    def _volumes(self) -> list[Node]:
+        nodes = nodesOf(self._scene, "vtkMRMLScalarVolumeNode")
+        return [node for node in nodes if not node.IsA("vtkMRMLLabelMapVolumeNode") and not node.GetHideFromEditors()]
+
+    def _items(self) -> list[Any]:
+        return [self._ui.volumeList.item(row) for row in range(self._ui.volumeList.count)]

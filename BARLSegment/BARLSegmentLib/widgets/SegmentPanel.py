@@ -1,0 +1,164 @@
+"""The whole column: the steps in their order, and one line that says what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import qt
+import slicer
+
+from BARLSegmentLib.logic.CohortLogic import CohortEvent, CohortLogic
+from BARLSegmentLib.logic.CorrectionLogic import CorrectionLogic
+from BARLSegmentLib.logic.MonitorLogic import Change, MonitorEvent, MonitorLogic
+from BARLSegmentLib.logic.OverlayLogic import OverlayLogic
+from BARLSegmentLib.logic.ResultLogic import ResultLogic
+from BARLSegmentLib.logic.ReviewLogic import ReviewLogic
+from BARLSegmentLib.logic.SceneTypes import Scene
+from BARLSegmentLib.logic.TrainLogic import TrainLogic
+from BARLSegmentLib.widgets.CohortPanel import CohortPanel, CohortWish
+from BARLSegmentLib.widgets.Connections import Connections
+from BARLSegmentLib.widgets.EditorPanel import EditorPanel
+from BARLSegmentLib.widgets.LabelPresets import readPresets
+from BARLSegmentLib.widgets.NextStep import nextStep
+from BARLSegmentLib.widgets.ReviewPanel import ReviewPanel, ReviewWish
+from BARLSegmentLib.widgets.TrainPanel import TrainPanel
+
+AUTOSAVE_TICK_MS = 5000
+
+
+class Logics(Protocol):
+    """What the panels drive."""
+
+    scene: Scene
+    cohort: CohortLogic
+    correction: CorrectionLogic
+    train: TrainLogic
+    monitor: MonitorLogic
+    results: ResultLogic
+    overlay: OverlayLogic
+    review: ReviewLogic
+
+
+class SegmentPanel:
+    """Makes the panels and carries what one of them wants to the others.
+
+    Args:
+        logic: the module's logics.
+        loadUi: gives the widget of a .ui file.
+        resources: the module's Resources folder.
+    """
+
+    def __init__(self, logic: Logics, loadUi: Callable[[str], Any], resources: Path) -> None:
+        self.logic = logic
+        self.widget = loadUi("SegmentPanel")
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        presets = readPresets(resources / "LabelPresets.json")
+        self.cohort = CohortPanel(logic.cohort, logic.scene, loadUi, presets)
+        self.editor = EditorPanel(logic.correction, logic.cohort, logic.scene, loadUi)
+        self.train = TrainPanel(logic.train, logic.monitor, logic.cohort, logic.scene, loadUi)
+        self.review = ReviewPanel(
+            logic.cohort, logic.results, logic.overlay, logic.review, lambda: logic.correction.author, loadUi
+        )
+        self._steps: tuple[tuple[Any, Any], ...] = (
+            (self.ui.cohortStep, self.cohort),
+            (self.ui.editorStep, self.editor),
+            (self.ui.trainStep, self.train),
+            (self.ui.reviewStep, self.review),
+        )
+        for step, panel in self._steps:
+            step.layout().addWidget(panel.widget)
+        self.ui.batchStep.hide()
+        self.timer = qt.QTimer(self.widget)
+        self.timer.setInterval(AUTOSAVE_TICK_MS)
+        self._tag: Any = None
+        self._parameters: Any = None
+        self._connections = Connections()
+        self._connect()
+        self._showNext()
+
+    def enter(self, parameters: Any) -> None:
+        """The module is shown, or the scene is a new one.
+
+        Args:
+            parameters: the module's parameter node.
+        """
+        self.exit()
+        self._parameters = parameters
+        self._tag = parameters.connectGui(self.review.widget)
+        self.editor.enter()
+        self.train.enter()
+        self.timer.start()
+        if parameters.cohortFolder and not self.logic.cohort.isOpen:
+            self.cohort.open(parameters.cohortFolder)
+        self.cohort.form.listVolumes()
+        self._showNext()
+
+    def exit(self) -> None:
+        """The module is left, or its scene goes; a training goes on."""
+        if self._parameters is None:
+            return
+        self._parameters.disconnectGui(self._tag)
+        self._parameters = None
+        self.editor.exit()
+
+    def cleanup(self) -> None:
+        """Undo everything."""
+        self.exit()
+        self.timer.stop()
+        self._connections.undoAll()
+        for _step, panel in self._steps:
+            panel.cleanup()
+
+    def show(self, step: Any) -> None:
+        """Open one step and close the others."""
+        for each, _panel in self._steps:
+            each.collapsed = each is not step
+        step.setFocus()
+
+    def _connect(self) -> None:
+        observe = self._connections.observers
+        observe(self.logic.cohort.events, self._onCohortEvent)
+        observe(self.logic.monitor.observers, self._onMonitorEvent)
+        observe(self.cohort.wishes, self._onCohortWish)
+        observe(self.editor.saved, self._onSaved)
+        observe(self.review.wishes, self._onReviewWish)
+        self._connections.signal(self.timer, "timeout()", self.logic.correction.tick)
+
+    def _onCohortEvent(self, event: CohortEvent) -> None:
+        if event.kind in ("opened", "closed") and self._parameters is not None:
+            self._parameters.cohortFolder = str(self.logic.cohort.cohort.folder) if event.kind == "opened" else ""
+        self._showNext()
+
+    def _onMonitorEvent(self, event: MonitorEvent) -> None:
+        predicted = event.event is not None and event.event.get("kind") == "prediction" and not event.isPast
+        if predicted or event.change is Change.ENDED:
+            self.cohort.refresh()
+            self.review.refresh()
+        if event.change in (Change.STATUS, Change.ENDED):
+            self._showNext()
+
+    def _onCohortWish(self, wish: CohortWish) -> None:
+        if self.editor.load(wish.caseId):
+            self.show(self.ui.editorStep)
+
+    def _onSaved(self, _caseId: str) -> None:
+        self.cohort.refresh()
+        self.review.refresh()
+        self._showNext()
+
+    def _onReviewWish(self, wish: ReviewWish) -> None:
+        if wish.kind == "correct" and self.editor.load(wish.caseId):
+            self.show(self.ui.editorStep)
+        elif wish.kind == "next round":
+            self.show(self.ui.trainStep)
+            self.train.start(fromRound=wish.fromRound)
+        elif wish.kind == "changed":
+            self.cohort.refresh()
+            self._showNext()
+
+    def _showNext(self) -> None:
+        self.ui.nextLabel.setText(
+            nextStep(self.cohort.state.rows, isOpen=self.logic.cohort.isOpen, isTraining=self.train.state.isActive)
+        )

@@ -1,0 +1,229 @@
+"""Step 3: train in the background, and see how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from barl.catalog import CARDS
+from barl.jobs import State, Status
+from BARLSegmentLib.logic.CohortLogic import CohortEvent, CohortLogic
+from BARLSegmentLib.logic.MonitorLogic import Change, MonitorEvent, MonitorLogic
+from BARLSegmentLib.logic.SceneTypes import Node, Scene
+from BARLSegmentLib.logic.TrainLogic import TrainLogic, TrainWish
+from BARLSegmentLib.widgets.Connections import Connections
+from BARLSegmentLib.widgets.MessageLine import MessageLine
+from BARLSegmentLib.widgets.TrainWords import eventWords, statusWords
+
+TICK_MS = 500
+"""Often enough for a bar that moves, and a tick takes a few milliseconds."""
+
+_MOST_EVENTS = 200
+_MAY_RESUME = (State.STOPPED, State.INTERRUPTED, State.FAILED)
+_DEFAULT_METHOD = "barl"
+
+
+@dataclass
+class TrainState:
+    """What the panel shows."""
+
+    folder: Path | None = None
+    """The round that is shown, running or not."""
+
+    status: Status | None = None
+
+    @property
+    def isActive(self) -> bool:
+        """Whether a process is at work, as far as the files say."""
+        return self.status is not None and self.status.state.is_active
+
+
+class TrainPanel:
+    """Drives a ``TrainLogic`` and shows a ``MonitorLogic``; the training outlives the panel.
+
+    Args:
+        train: starts and stops.
+        monitor: follows the job by its files.
+        cohort: what is trained.
+        scene: where the curves are.
+        loadUi: gives the widget of a .ui file.
+    """
+
+    def __init__(
+        self,
+        train: TrainLogic,
+        monitor: MonitorLogic,
+        cohort: CohortLogic,
+        scene: Scene,
+        loadUi: Callable[[str], Any],
+    ) -> None:
+        self.train, self.monitor, self.cohort, self._scene = train, monitor, cohort, scene
+        self.state = TrainState()
+        self.widget = loadUi("TrainPanel")
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        self.message = MessageLine(self.ui.messageLabel)
+        self.timer = qt.QTimer(self.widget)
+        self.timer.setInterval(TICK_MS)
+        self._connections = Connections()
+        self._fillChoices()
+        self._connect()
+        self._show()
+
+    def cleanup(self) -> None:
+        """Undo all connections and stop looking; the training goes on."""
+        self.timer.stop()
+        self._connections.undoAll()
+
+    def enter(self) -> None:
+        """Find a training that goes on, started here or anywhere else, and follow it."""
+        if not self.cohort.isOpen or self.monitor.folder is not None:
+            return
+        jobs = self.train.jobs(self.cohort.cohort)
+        folder = self.train.activeJob(self.cohort.cohort) or (jobs[-1].folder if jobs else None)
+        if folder is not None:
+            self.follow(folder)
+
+    def follow(self, folder: Path) -> None:
+        """Show a round from its first event on."""
+        with self.message.telling():
+            self.ui.eventList.clear()
+            self.state = TrainState(folder=folder)
+            self.monitor.attach(folder)
+            self.tick()
+            self.timer.start()
+
+    def start(self, fromRound: int | None = None) -> None:
+        """Begin a training, or say why not."""
+        with self.message.telling():
+            wish = TrainWish(
+                method=CARDS[self.ui.methodCombo.currentIndex].name,
+                minutes=self.ui.minutesSpin.value,
+                fromRound=fromRound,
+            )
+            folder = self.train.start(self.cohort.cohort, wish)
+            self.follow(folder)
+
+    def stop(self) -> None:
+        """Ask the training to save its state and stop."""
+        with self.message.telling():
+            if self.state.folder is not None:
+                self.train.stop(self.state.folder)
+                self.tick()
+
+    def resume(self) -> None:
+        """Go on from the last checkpoint."""
+        with self.message.telling():
+            if self.state.folder is not None:
+                self.train.resume(self.state.folder)
+                self.follow(self.state.folder)
+
+    def tick(self) -> None:
+        """Look what is new; a long history comes in parts, so that the window never waits."""
+        if self.monitor.tick():
+            qt.QTimer.singleShot(0, self.tick)
+
+    def _connect(self) -> None:
+        ui, connect = self.ui, self._connections.signal
+        connect(ui.trainButton, "clicked(bool)", lambda _checked: self._onTrainButton())
+        connect(ui.resumeButton, "clicked(bool)", lambda _checked: self.resume())
+        connect(ui.methodCombo, "currentIndexChanged(int)", self._onMethod)
+        connect(ui.presetCombo, "activated(int)", self._onPreset)
+        connect(self.timer, "timeout()", self.tick)
+        self._connections.observers(self.cohort.events, self._onCohortEvent)
+        self._connections.observers(self.monitor.observers, self._onMonitorEvent)
+
+    def _fillChoices(self) -> None:
+        for card in CARDS:
+            self.ui.methodCombo.addItem(card.title)
+        self.ui.methodCombo.currentIndex = [card.name for card in CARDS].index(_DEFAULT_METHOD)
+        self._presets = ((_("A first look"), 10.0), (_("Standard"), 60.0), (_("Thorough, over night"), 480.0))
+        for words, _minutes in self._presets:
+            self.ui.presetCombo.addItem(words)
+        self._onMethod(self.ui.methodCombo.currentIndex)
+        self._onPreset(0)
+
+    def _onMethod(self, index: int) -> None:
+        card = CARDS[index]
+        self.ui.methodText.setText(f"{card.sentence} {card.when_to_choose}")
+        self.ui.methodCombo.setToolTip(card.reference)
+
+    def _onPreset(self, index: int) -> None:
+        self.ui.minutesSpin.value = self._presets[index][1]
+
+    def _onTrainButton(self) -> None:
+        self.stop() if self.state.isActive else self.start()
+
+    def _onCohortEvent(self, event: CohortEvent) -> None:
+        if event.kind == "closed":
+            self.timer.stop()
+            self.monitor.detach()
+            self.state = TrainState()
+            self.message.clear()
+        if event.kind == "opened":
+            self.enter()
+        if event.kind in ("opened", "closed"):
+            self._show()
+
+    def _onMonitorEvent(self, event: MonitorEvent) -> None:
+        if event.change is Change.EVENT and event.event is not None:
+            self._addEvent(eventWords(event.event))
+        elif event.change is Change.PROBLEM:
+            self.message.error(event.message) if event.message else self.message.clear()
+        elif event.change is Change.CURVES:
+            self._showCurves()
+        else:
+            self.state.status = event.status
+            if event.change is Change.ENDED:
+                self.timer.stop()
+            self._show()
+
+    def _addEvent(self, words: str) -> None:
+        if not words:
+            return
+        self.ui.eventList.addItem(words)
+        if self.ui.eventList.count > _MOST_EVENTS:
+            self.ui.eventList.takeItem(0)
+        self.ui.eventList.scrollToBottom()
+
+    def _show(self) -> None:
+        status, active = self.state.status, self.state.isActive
+        self.ui.trainButton.text = _("S&top") if active else _("T&rain")
+        self.ui.trainButton.enabled = self.cohort.isOpen
+        for widget in (self.ui.methodCombo, self.ui.minutesSpin, self.ui.presetCombo):
+            widget.enabled = not active
+        for widget in (self.ui.statusLabel, self.ui.eventList, self.ui.lossView, self.ui.scoreView):
+            widget.visible = status is not None
+        self.ui.progressBar.visible = active
+        self.ui.resumeButton.visible = status is not None and status.state in _MAY_RESUME
+        if status is not None:
+            self.ui.statusLabel.setText(statusWords(status))
+            self.ui.progressBar.value = round(status.percent or 0)
+            self._showCurves()
+
+    def _showCurves(self) -> None:
+        """The charts are made when there is something to draw; a removed one comes back."""
+        self.monitor.showCurves()
+        for view, chart in ((self.ui.lossView, self.monitor.losses), (self.ui.scoreView, self.monitor.scores)):
+            node = self._plotViewNode(view.objectName)
+            if node.GetPlotChartNodeID() != chart.chartNode.GetID():
+                node.SetPlotChartNodeID(chart.chartNode.GetID())
+                view.setMRMLScene(self._scene)
+                view.setMRMLPlotViewNode(node)
+            view.fitToContent()
+
+    def _plotViewNode(self, name: str) -> Node:
+        tag = f"BARLSegment{name}"
+        found = self._scene.GetSingletonNode(tag, "vtkMRMLPlotViewNode")
+        if found is not None:
+            return found
+        node = self._scene.CreateNodeByClass("vtkMRMLPlotViewNode")
+        node.UnRegister(None)
+        node.SetSingletonTag(tag)
+        node.SetSaveWithScene(False)
+        return self._scene.AddNode(node)

@@ -1,0 +1,1 @@
+"""Panels: one a file, each with its .ui file, its state and its connections."""

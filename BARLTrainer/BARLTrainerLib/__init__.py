@@ -1,0 +1,1 @@
+"""BARLTrainer: what an engineer looks at."""

@@ -1,0 +1,1 @@
+"""Panels of the engineer's module: one a file."""
