@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from barl.cohort import Cohort, Coverage, CoverageKind, LabelTable, Modality
+from barl.cohort import Cohort, Coverage, CoverageKind, LabelTable, Modality, Role
 from barl.errors import CohortError, OutOfMemoryError, SettingsError
-from barl.imaging import Geometry, save_annotation, write_volume
+from barl.imaging import Geometry, audit, save_annotation, volumes, write_volume
+from barl.imaging.sound_images import sound_cases
 from barl.inference.model_folder import read_card, read_weights
 from barl.jobs import EventReader, JobFolder
 from barl.training.distributed import Group, Share
 from barl.training.job import create
 from barl.training.plan import read_plan
+from barl.training.preparation import refuse_before_round
 from barl.training.round import run_round
 from barl.training.sampler import Sampler
 
@@ -237,3 +240,29 @@ def test_when_one_of_two_processes_lacks_memory_the_round_can_go_on_smaller(
 def test_the_same_seed_gives_the_same_model(a_cohort: Cohort) -> None:
     hashes = [read_card(round_of(a_cohort, method="barl", seed=seed).model).weights_sha256 for seed in (3, 3, 4)]
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+@pytest.fixture
+def images_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows by the name of every image that an audit reads as a whole."""
+    read: list[str] = []
+    module = sys.modules[audit.__module__]
+    monkeypatch.setattr(module, "read_volume", lambda path: (read.append(path.stem), volumes.read_volume(path))[1])
+    return read
+
+
+def test_what_was_checked_before_a_round_is_not_read_again_to_check_it(
+    a_cohort: Cohort, images_read: list[str]
+) -> None:
+    a_cohort.set_role("P2", Role.VALIDATION)  # Without an annotation: a finding, so it is looked at again.
+    refuse_before_round(a_cohort, lambda done, total: None)
+    assert images_read == ["P0", "P1", "P2"]
+    refuse_before_round(a_cohort, lambda done, total: None)
+    assert images_read[3:] == ["P2"]
+
+
+def test_nothing_is_noted_of_a_cohort_that_is_refused(a_cohort: Cohort) -> None:
+    a_cohort.set_role("P0", Role.VALIDATION)
+    with pytest.raises(CohortError, match="Annotate at least one"):
+        refuse_before_round(a_cohort, lambda done, total: None)
+    assert sound_cases(a_cohort) == set()

@@ -140,10 +140,18 @@ def prepared_cases(cohort: Cohort) -> set[str]:
         ImageError: an image is missing.
     """
     folder = cohort.folder / "cache"
-    fingerprints = Fingerprints(folder / _FINGERPRINTS)
-    touched = [case.id for case in cohort.cases if (folder / case.id).is_dir()]
-    contents = {case_id: _digest([fingerprints.of(cohort.image_path(case_id))])[:20] for case_id in touched}
+    contents = image_contents(cohort, [case.id for case in cohort.cases if (folder / case.id).is_dir()])
     return {case_id for case_id, content in contents.items() if any((folder / case_id).glob(f"image-*-{content}.npy"))}
+
+
+def image_contents(cohort: Cohort, case_ids: Collection[str]) -> dict[str, str]:
+    """A digest of each case's image files as they are now; unchanged files are not read again.
+
+    Raises:
+        ImageError: an image is missing.
+    """
+    fingerprints = Fingerprints(cohort.folder / "cache" / _FINGERPRINTS)
+    return {case_id: _digest([fingerprints.of(cohort.image_path(case_id))])[:20] for case_id in case_ids}
 
 
 def _digest(value: Any) -> str:

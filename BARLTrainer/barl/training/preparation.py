@@ -11,7 +11,8 @@ import torch
 from barl.cohort import Cohort, CoverageKind, Role
 from barl.errors import CohortError, ImageError
 from barl.imaging.audit import Finding, audit
-from barl.imaging.cache import PreparedCache, prepared_cases
+from barl.imaging.cache import PreparedCache
+from barl.imaging.sound_images import remember_sound, sound_cases
 from barl.training.cases import RoundData, read_case
 from barl.training.plan import Plan, step_bytes
 from barl.training.reporter import Reporter
@@ -28,13 +29,18 @@ _TOLD_ERRORS = 10
 def refuse_before_round(cohort: Cohort, progress: Callable[[int, int], None]) -> None:
     """Look for errors before there is a round, so that they leave no failed one behind; the round tells the warnings.
 
+    Images in which nothing was found are not read again to check them.
+
     Args:
         progress: called with (cases done, cases in all) after each case.
 
     Raises:
         CohortError: with the errors in words.
     """
-    _refuse(audit(cohort, known_good=_known_good(cohort), progress=progress), cohort)
+    findings = audit(cohort, known_good=_known_good(cohort), progress=progress)
+    _refuse(findings, cohort)
+    told = {finding.case_id for finding in findings}
+    remember_sound(cohort, [case.id for case in cohort.cases if case.role is not Role.EXCLUDED and case.id not in told])
 
 
 def refuse_errors(cohort: Cohort, reporter: Reporter) -> None:
@@ -64,9 +70,9 @@ def _refuse(findings: Sequence[Finding], cohort: Cohort) -> None:
 
 
 def _known_good(cohort: Cohort) -> set[str]:
-    """What an earlier round has prepared; with an image missing, the audit tells which."""
+    """What was checked or prepared before; with an image missing, the audit tells which."""
     try:
-        return prepared_cases(cohort)
+        return sound_cases(cohort)
     except ImageError:
         return set()
 
