@@ -160,3 +160,12 @@ def test_a_plain_nrrd_image_is_no_segmentation(tmp_path: Path) -> None:
     write_volume(tmp_path / "a.nrrd", some_voxels(), grid())
     with pytest.raises(LabelError, match="probably an image"):
         read_labels(tmp_path / "a.nrrd", JAW_AND_TEETH)
+
+
+def test_an_image_of_whole_numbers_makes_no_label_table(tmp_path: Path) -> None:
+    array = np.arange(6 * 7 * 8, dtype=np.uint8).reshape(6, 7, 8)
+    write_volume(tmp_path / "a.nrrd", array, grid())
+    with pytest.raises(LabelError, match=r"254 different values, more than the 128.*probably an image"):
+        read_label_names(tmp_path / "a.nrrd")
+    write_volume(tmp_path / "b.nrrd", (array % 129).astype(np.uint8), grid())
+    assert len(read_label_names(tmp_path / "b.nrrd")) == 128

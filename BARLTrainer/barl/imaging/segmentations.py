@@ -19,6 +19,7 @@ from barl.imaging.volumes import read_voxels
 Array = npt.NDArray[Any]
 Labels = npt.NDArray[np.uint8]
 
+_MOST_UNNAMED = 128
 _MOST_LABELS = 254
 
 
@@ -65,6 +66,12 @@ def read_label_names(path: Path) -> list[tuple[int, str, tuple[int, int, int]]]:
         if found[0] < BACKGROUND or found[-1] > UNKNOWN:
             raise _no_label_map(path, f"{len(found)} different values from {found[0]} to {found[-1]}")
         values = [value for value in found if value not in (BACKGROUND, UNKNOWN)]
+        if len(values) > _MOST_UNNAMED:
+            raise LabelError(
+                f"{path} holds {len(values)} different values, more than the {_MOST_UNNAMED} that are taken for structures "
+                "without a list of them. It is probably an image: give the label map itself. If it is one, say which "
+                "value is which structure (--labels '1=jaw,2=teeth')."
+            )
         return [(value, f"Label {value}", default_color(index)) for index, value in enumerate(values)]
     segments = [segment for segment in read_segments(path) if not _is_background(segment)]
     own_values = len({segment.value for segment in segments}) == len(segments)
