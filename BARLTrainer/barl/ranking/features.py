@@ -68,8 +68,9 @@ def measure(volume: Volume, modality: Modality) -> dict[str, float]:
     if not np.isfinite(sample).all():
         raise ImageError("The image has voxels that are not a finite number. Save it again without them.")
     inside = sample[sample > body.threshold]
-    low, tenth, middle, ninetieth, high = np.percentile(inside if inside.size else sample, (0.5, 10, 50, 90, 99.5))
-    extent, spread = max(float(high - low), 1e-6), max(float(ninetieth - tenth), 1e-6)
+    # Quarters, because noisy air above the threshold may well be a tenth.
+    low, first, middle, third, high = np.percentile(inside if inside.size else sample, (0.5, 25, 50, 75, 99.5))
+    extent, spread = max(float(high - low), 1e-6), max(float(third - first), 1e-6)
     height, depth, width = (size * edge for size, edge in zip(array.shape, spacing, strict=True))
     return {
         "height_mm": height,
