@@ -25,6 +25,7 @@ COMMANDS = [
     ("cohort", "audit"),
     ("cohort", "status"),
     ("cohort", "role"),
+    ("cohort", "next"),
     ("train",),
     ("predict",),
     ("evaluate",),
