@@ -85,8 +85,8 @@ def main() -> None:
         reviews.append(_review(prediction, truth))
         _count_confident(prediction, truth, pairs)
     lines = [
-        f"{study.name}, {predictor.card.method}, {arguments.labels} annotated, {len(reviews)} held-out cases, calibrated on "
-        f"{arguments.fit_cases} others{', mirrored' if arguments.mirror else ''}; temperatures "
+        f"{study.name}, {predictor.card.method}, {arguments.labels} annotated, {len(reviews)} held-out cases, "
+        f"calibrated on {arguments.fit_cases} others{', mirrored' if arguments.mirror else ''}; temperatures "
         + (", ".join(f"{t:.2f}" for t in calibration.temperatures) if calibration else "none: too few cases"),
         "",
         *_calibration_table(counts, predictor.card.labels.num_classes),
@@ -187,7 +187,7 @@ def _sum(counts: Sequence[ErrorCounts]) -> ErrorCounts:
 
 def _calibration_table(counts: dict[str, list[ErrorCounts]], num_classes: int) -> list[str]:
     lines = [
-        f"| within {SHELL_MM:g} mm of a surface | calibration error | Brier | ROC area (lowest case) | precision-recall area |",
+        f"| within {SHELL_MM:g} mm of a surface | calibration error | Brier | ROC area (lowest) | precision-recall |",
         "|---|---|---|---|---|",
     ]
     for name, some in counts.items():
@@ -217,8 +217,8 @@ def _review_table(reviews: Sequence[Reviewed]) -> list[str]:
         "",
         f"{mean('regions'):.1f} regions a case, {mean('covered'):.1%} of the shell; "
         f"{mean('confident'):.1%} of the wrong voxels have an expected error below {CONFIDENT:.0%}. Islands and holes: "
-        f"{sum(one.islands_mm3 for one in reviews):,.0f} mm³ in all, {sum(one.islands_wrong_mm3 for one in reviews):,.0f} "
-        "mm³ of them wrong.",
+        f"{sum(one.islands_mm3 for one in reviews):,.0f} mm³ in all, of which "
+        f"{sum(one.islands_wrong_mm3 for one in reviews):,.0f} mm³ are wrong.",
     ]
 
 

@@ -26,6 +26,7 @@ COMMANDS = [
     ("cohort", "audit"),
     ("cohort", "status"),
     ("cohort", "role"),
+    ("cohort", "next"),
     ("train",),
     ("predict",),
     ("evaluate",),

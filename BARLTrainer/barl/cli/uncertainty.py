@@ -14,7 +14,6 @@ from barl.cli.output import Output, table
 from barl.cli.progress import reporting
 from barl.cohort.layout import image_suffix
 from barl.errors import ImageError, InputError
-from barl.imaging.volumes import read_volume
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,6 +94,7 @@ def _levels(segmentation: Path, prediction: LabelMap, case_id: str) -> np.ndarra
     Raises:
         ImageError: there is none, it lies on another grid, or it does not go from 0 to 1.
     """
+    from barl.imaging.volumes import read_volume
     from barl.inference.expected_error import levels_of
 
     path = uncertainty_file(segmentation)

@@ -47,7 +47,7 @@ class ShellSample:
 
 
 def shell_sample(
-    probability: npt.NDArray[np.float32], label: npt.NDArray[np.uint8], spacing_dhw_mm: tuple[float, float, float]
+    probability: npt.NDArray[np.floating], label: npt.NDArray[np.uint8], spacing_dhw_mm: tuple[float, float, float]
 ) -> ShellSample | None:
     """The known voxels of a case within 5 mm of the predicted or the reference surface; None without any.
 
@@ -64,7 +64,7 @@ def shell_sample(
     if not len(flat):
         return None
     flat = flat[:: max(1, math.ceil(len(flat) / _CASE_VOXELS))]
-    chosen = probability.reshape(len(probability), -1)[:, flat]
+    chosen = probability.reshape(len(probability), -1)[:, flat].astype(np.float32)
     return ShellSample(log_probability=np.log(np.maximum(chosen, _TINY)), truth=label.reshape(-1)[flat])
 
 

@@ -184,7 +184,8 @@ class _Search:
         """A region of an island or a hole and the unsure voxels at its rim; also the rows of all that lie in it."""
         at_rim = _rows_of(unsure.flat, piece.rim)
         inside = _rows_of(unsure.flat, piece.flat)
-        voxels = np.union1d(piece.flat, unsure.flat[at_rim])
+        # Rim and piece share no voxel.
+        voxels = np.sort(np.concatenate([piece.flat, unsure.flat[at_rim]]))
         error = np.full(len(voxels), self._settings.unlikely_error, np.float32)
         error[np.searchsorted(voxels, unsure.flat[at_rim])] = unsure.error[at_rim]
         place = np.searchsorted(voxels, unsure.flat[inside])

@@ -62,20 +62,23 @@ def unlikely_pieces(labels: Levels, *, share: float, least_voxels: float, most: 
     sizes = facts["voxel_counts"].astype(np.int64)
     largest = np.zeros(256, np.int64)
     np.maximum.at(largest, owner[1:], sizes[1:])
-    candidates = [int(one) for one in np.argsort(-sizes, kind="stable") if one > 0 and sizes[one] < largest[owner[one]]]
     limit = np.where(owner > 0, share * largest[owner], share * largest[1:].max(initial=0))
-    wanted = [one for one in candidates if sizes[one] < limit[one] and sizes[one] * step**3 >= least_voxels / 2]
-    found = []
-    for one in wanted[: most * _MOST_SEEN]:
+    small = (sizes < largest[owner]) & (sizes < limit) & (sizes * step**3 >= least_voxels / 2)
+    small[0] = False
+    by_size = np.argsort(-sizes, kind="stable")
+    wanted = by_size[small[by_size]][: most * _MOST_SEEN].tolist()
+    # By first voxel: what the search took for two pieces may be one.
+    found: dict[int, UnlikelyPiece] = {}
+    for one in wanted:
         piece = _in_full(labels, component, one, facts["bounding_boxes"][one], step, int(owner[one]))
         if piece is None or len(piece.flat) < least_voxels:
             continue
         if piece.value == 0 and len(piece.flat) >= share * largest[piece.around] * step**3:
             continue
-        found.append(piece)
+        found.setdefault(int(piece.flat[0]), piece)
         if len(found) == most:
             break
-    return found
+    return list(found.values())
 
 
 def _in_full(labels: Levels, component: Any, one: int, bounds: Any, step: int, value: int) -> UnlikelyPiece | None:

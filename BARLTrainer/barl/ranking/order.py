@@ -50,7 +50,7 @@ def diverse_order(worth: Numbers, features: Numbers, known: Numbers) -> list[Pla
     left = np.ones(len(worth), bool)
     places: list[Place] = []
     for _ in range(len(worth)):
-        novelty = np.where(np.isinf(distance), 1.0, distance / (distance + usual))
+        novelty = 1 - usual / (distance + usual)
         value = np.where(left, worth * novelty, -1.0)
         chosen = int(np.argmax(value))
         if not places and not len(known) and np.ptp(worth) == 0:

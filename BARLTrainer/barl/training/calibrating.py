@@ -43,6 +43,7 @@ def too_few(cases: int) -> str:
 
 
 def _sample(predictor: Predictor, case: ValidationCase) -> ShellSample | None:
-    slabs = [slab.probability.float().cpu() for slab in predictor.slabs(case.image)]
+    # Half precision: of a large volume with many classes all of them are held at once.
+    slabs = [slab.probability.half().cpu() for slab in predictor.slabs(case.image)]
     spacing = predictor.card.recipe.spacing_dhw_mm or (1.0, 1.0, 1.0)
     return shell_sample(torch.cat(slabs, dim=1).numpy(), case.label, spacing)
