@@ -152,6 +152,14 @@ def test_a_case_that_changes_its_role_leaves_and_comes_back(a_cohort: Cohort, wa
     assert changes(watch) == [("P0", 1, Role.TRAINING)]
 
 
+def test_a_case_added_meanwhile_takes_part(a_cohort: Cohort, watch: CohortWatch, tmp_path: Path) -> None:
+    write_volume(tmp_path / "P9.nrrd", np.full(GRID.shape, 5, np.int16) + np.eye(24, 32, dtype=np.int16), GRID)
+    Cohort.open(a_cohort.folder).add_case(tmp_path / "P9.nrrd", case_id="P9")
+    assert changes(watch) == [("P9", None, Role.TRAINING)]
+    annotate(Cohort.open(a_cohort.folder), "P9")
+    assert changes(watch) == [("P9", 1, Role.TRAINING)]
+
+
 def test_a_half_written_version_is_not_read_until_it_is_whole(a_cohort: Cohort, watch: CohortWatch) -> None:
     annotate(a_cohort, "P1")
     file = versions(a_cohort, "P1") / "0001.seg.nrrd"
@@ -404,7 +412,6 @@ def run_with(
             "steps": 6,
             "device": "cpu",
             "precision": "fp32",
-            "predict": False,
             "settings": SMALL,
         },
     )
@@ -434,6 +441,7 @@ def test_a_running_training_draws_from_a_new_annotation_and_no_longer_from_a_val
         *[(["P0", "P1"], everyone)] * 2,
         *[(["P1"], ["P1", "P2"])] * 2,
     ]
+    assert sorted(path.name for path in (folder / "predictions").glob("*.seg.nrrd")) == ["P0.seg.nrrd", "P2.seg.nrrd"]
     reader = EventReader(folder).read_new()
     assert [(e["case"], e["step"]) for e in reader if e["kind"] == "annotation"] == [("P1", 2), ("P0", 4)]
     assert [e["step"] for e in reader if e["kind"] == "metric" and "dice" in e] != []
