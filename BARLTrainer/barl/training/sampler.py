@@ -173,18 +173,6 @@ class Sampler:
         return [int(v) for v in group.indices[self.chance.index(len(group.indices))]]
 
 
-def keep_inside(center: Sequence[int], shape: Size, patch: Size) -> list[float]:
-    """Move a center so that an upright patch stays in the volume and its voxels lie on the volume's.
-
-    Half a voxel beside them, images would be blurred and labels rounded to either side. A shorter axis is centered.
-    """
-    moved = []
-    for place, size, extent in zip(center, shape, patch, strict=True):
-        first = (size - extent) // 2 if size <= extent else min(max(place - extent // 2, 0), size - extent)
-        moved.append(first + (extent - 1) / 2)
-    return moved
-
-
 def keep_in_sight(place: Sequence[int], center: Sequence[float], affine: np.ndarray, patch: Size) -> list[float]:
     """Move the center of a turned patch as little as it takes to show a voxel.
 
@@ -196,6 +184,18 @@ def keep_in_sight(place: Sequence[int], center: Sequence[float], affine: np.ndar
     if (np.abs(offset) <= reach).all():
         return list(center)
     moved: list[float] = (np.array(place) - affine @ offset.clip(-reach, reach)).tolist()
+    return moved
+
+
+def keep_inside(center: Sequence[int], shape: Size, patch: Size) -> list[float]:
+    """Move a center so that an upright patch stays in the volume and its voxels lie on the volume's.
+
+    Half a voxel beside them, images would be blurred and labels rounded to either side. A shorter axis is centered.
+    """
+    moved = []
+    for place, size, extent in zip(center, shape, patch, strict=True):
+        first = (size - extent) // 2 if size <= extent else min(max(place - extent // 2, 0), size - extent)
+        moved.append(first + (extent - 1) / 2)
     return moved
 
 
