@@ -44,9 +44,7 @@ def main() -> None:
         settings={"network.base_filters": arguments.base},
     )
     truth = {case.id: studies.label_file(cohort.image_path(case.id)) for case in cohort.cases}
-    page = simulate(
-        cohort, truth, arguments.out, settings, lambda share, said: print(f"{share:4.0%} {said}", flush=True)
-    )
+    page = simulate(cohort, truth, arguments.out, settings, _Lines())
     print(_table(json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))))
 
 
@@ -70,6 +68,19 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--cases", type=int, help="only so many of the cases that may be annotated, to try things out")
     return parser.parse_args()
+
+
+class _Lines:
+    """Prints what is being done, each stage once."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, share: float, said: str) -> None:
+        stage = said.rstrip(" %0123456789")
+        if stage != self._last:
+            print(f"{share:4.0%} {stage}", flush=True)
+        self._last = stage
 
 
 def _cohort(study: studies.Study, data: Path, folder: Path, most: int | None) -> Cohort:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -460,3 +461,35 @@ def test_the_last_annotation_removed_during_training_keeps_what_was_learned(
     snapshot = CheckpointFile(JobFolder(a_cohort.rounds()[0]).checkpoints).read()
     assert snapshot is not None
     assert snapshot.step == 3
+
+
+class KilledError(BaseException):
+    """Ends a training as a killed process would: nobody catches it."""
+
+
+def test_a_watched_round_killed_and_resumed_equals_an_undisturbed_one_bit_for_bit(
+    a_cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("barl.training.round.set_cpu_threads", lambda: None)
+    monkeypatch.setattr("barl.training.loop._Clock.checkpoint_due", lambda clock: True)
+    monkeypatch.setattr(WatchThread.__init__, "__defaults__", (0.001,))  # Looks between any two steps.
+    draw, batches = Sampler.next_batch, itertools.count(1)
+
+    def next_batch(sampler: Sampler) -> Any:
+        if next(batches) == 10:  # The fourth of the second round.
+            raise KilledError
+        return draw(sampler)
+
+    monkeypatch.setattr(Sampler, "next_batch", next_batch)
+    wish = {"method": "mean_teacher", "steps": 6, "device": "cpu", "precision": "fp32", "predict": False}
+    whole, killed = (create(a_cohort.folder, {**wish, "settings": SMALL}) for _ in range(2))
+    run_round(whole)
+    with pytest.raises(KilledError):
+        run_round(killed)
+    run_round(killed)
+    first, second = (
+        torch.load(JobFolder(folder).model / "weights.pt", weights_only=True) for folder in (whole, killed)
+    )
+    assert next(batches) <= 6 + 4 + 4 + 1  # It went on from one of the last checkpoints.
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+    assert told(JobFolder(killed), "annotation") == []
