@@ -140,6 +140,11 @@ def test_a_wish_to_stop_stops_all_after_the_same_step(both: list[dict[str, Any]]
     assert leader["steps"] == follower["steps"] == 9
 
 
+def test_a_change_of_the_cohort_holds_in_all_processes_from_the_same_step_on(both: list[dict[str, Any]]) -> None:
+    for name in ("budget", "stopped"):
+        assert [seen[name]["changes"] for seen in both] == [[("Fall ä: Ebene 3", 4)]] * 2
+
+
 def test_what_one_process_ends_of_is_told_by_the_leader(both: list[dict[str, Any]]) -> None:
     told = ("OutOfMemoryError", "Memory did not suffice in one of the 2 processes.")
     assert [seen["end"] for seen in both] == [told, told]

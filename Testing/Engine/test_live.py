@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -150,6 +151,14 @@ def test_a_case_that_changes_its_role_leaves_and_comes_back(a_cohort: Cohort, wa
     assert changes(watch) == [("P0", 1, role) if role is Role.VALIDATION else ("P0", None, None)]
     Cohort.open(a_cohort.folder).set_role("P0", Role.TRAINING)
     assert changes(watch) == [("P0", 1, Role.TRAINING)]
+
+
+def test_a_case_added_meanwhile_takes_part(a_cohort: Cohort, watch: CohortWatch, tmp_path: Path) -> None:
+    write_volume(tmp_path / "P9.nrrd", np.full(GRID.shape, 5, np.int16) + np.eye(24, 32, dtype=np.int16), GRID)
+    Cohort.open(a_cohort.folder).add_case(tmp_path / "P9.nrrd", case_id="P9")
+    assert changes(watch) == [("P9", None, Role.TRAINING)]
+    annotate(Cohort.open(a_cohort.folder), "P9")
+    assert changes(watch) == [("P9", 1, Role.TRAINING)]
 
 
 def test_a_half_written_version_is_not_read_until_it_is_whole(a_cohort: Cohort, watch: CohortWatch) -> None:
@@ -404,7 +413,6 @@ def run_with(
             "steps": 6,
             "device": "cpu",
             "precision": "fp32",
-            "predict": False,
             "settings": SMALL,
         },
     )
@@ -434,6 +442,7 @@ def test_a_running_training_draws_from_a_new_annotation_and_no_longer_from_a_val
         *[(["P0", "P1"], everyone)] * 2,
         *[(["P1"], ["P1", "P2"])] * 2,
     ]
+    assert sorted(path.name for path in (folder / "predictions").glob("*.seg.nrrd")) == ["P0.seg.nrrd", "P2.seg.nrrd"]
     reader = EventReader(folder).read_new()
     assert [(e["case"], e["step"]) for e in reader if e["kind"] == "annotation"] == [("P1", 2), ("P0", 4)]
     assert [e["step"] for e in reader if e["kind"] == "metric" and "dice" in e] != []
@@ -452,3 +461,35 @@ def test_the_last_annotation_removed_during_training_keeps_what_was_learned(
     snapshot = CheckpointFile(JobFolder(a_cohort.rounds()[0]).checkpoints).read()
     assert snapshot is not None
     assert snapshot.step == 3
+
+
+class KilledError(BaseException):
+    """Ends a training as a killed process would: nobody catches it."""
+
+
+def test_a_watched_round_killed_and_resumed_equals_an_undisturbed_one_bit_for_bit(
+    a_cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("barl.training.round.set_cpu_threads", lambda: None)
+    monkeypatch.setattr("barl.training.loop._Clock.checkpoint_due", lambda clock: True)
+    monkeypatch.setattr(WatchThread.__init__, "__defaults__", (0.001,))  # Looks between any two steps.
+    draw, batches = Sampler.next_batch, itertools.count(1)
+
+    def next_batch(sampler: Sampler) -> Any:
+        if next(batches) == 10:  # The fourth of the second round.
+            raise KilledError
+        return draw(sampler)
+
+    monkeypatch.setattr(Sampler, "next_batch", next_batch)
+    wish = {"method": "mean_teacher", "steps": 6, "device": "cpu", "precision": "fp32", "predict": False}
+    whole, killed = (create(a_cohort.folder, {**wish, "settings": SMALL}) for _ in range(2))
+    run_round(whole)
+    with pytest.raises(KilledError):
+        run_round(killed)
+    run_round(killed)
+    first, second = (
+        torch.load(JobFolder(folder).model / "weights.pt", weights_only=True) for folder in (whole, killed)
+    )
+    assert next(batches) <= 6 + 4 + 4 + 1  # It went on from one of the last checkpoints.
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+    assert told(JobFolder(killed), "annotation") == []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,22 @@ def _weights(stepper: Stepper) -> Tensor:
     return torch.cat([p.detach().flatten() for p in stepper.model.parameters()]).clone()
 
 
+class Words:
+    """A cohort that changes after the leader's fourth step; notes what each process hears, and at which step."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, int]] = []
+        self.step: Callable[[], int] = lambda: 0
+
+    def take(self, step: int) -> str:
+        words = "Fall ä: Ebene 3" if step == 4 else ""
+        self.heard += [(words, step)] if words else []
+        return words
+
+    def follow(self, words: str) -> None:
+        self.heard.append((words, self.step()))
+
+
 def training_in_two(folder: Path, group: Group, *, stop_at: int | None = None) -> dict[str, Any]:
     """The loop, with a time budget that only the leader can measure and a wish to stop that only the leader reads."""
     clock = HandClock()
@@ -131,7 +148,7 @@ def training_in_two(folder: Path, group: Group, *, stop_at: int | None = None) -
             request_stop(folder)
 
     torch.manual_seed(0)
-    method = LineMethod()
+    method, words = LineMethod(), Words()
     training = Training(
         method=method,
         model=method.build(1, 2),
@@ -143,13 +160,16 @@ def training_in_two(folder: Path, group: Group, *, stop_at: int | None = None) -
         total_steps=None,
         budget_seconds=60,
         validate=lambda: {"jaw": 0.5},
+        changes=words,
         group=group,
     )
+    words.step = lambda: training.step
     reporter = Reporter(folder) if group.leads else SilentReporter(folder)
     over = train(training, CheckpointFile(folder / "checkpoints"), reporter)
     if group.leads:
         group.from_leader(barl.training.distributed.OVER)
-    return {"over": over, "steps": training.step, "history": training.history, "weights": training.model.state_dict()}
+    seen = {"over": over, "steps": training.step, "history": training.history, "changes": words.heard}
+    return seen | {"weights": training.model.state_dict()}
 
 
 def one_fails(group: Group) -> None:

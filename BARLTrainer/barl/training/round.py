@@ -343,6 +343,7 @@ def _predict(cohort: Cohort, card: ModelCard, training: Training, folder: Path, 
         StopAskedError: the job is to stop; what is predicted stays.
     """
     training.model.eval()
+    cohort.reload()  # Roles may have changed while it trained.
     jobs = [
         Job(case=case.id, image=cohort.image_path(case.id))
         for case in cohort.cases

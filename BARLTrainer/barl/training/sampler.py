@@ -159,16 +159,18 @@ class Sampler:
 
     def _unlabeled(self) -> Draw:
         case = self.unlabeled[self.chance.index(len(self.unlabeled))]
-        draw = self._draw(case, [self.chance.index(size) for size in case.shape], 1.0)
+        draw = self._draw(case, [self.chance.index(size) for size in case.shape], 1.0, shows_place=False)
         views = self.settings.views
         piece = draw_piece(self.settings.patch_size_voxels, views.paste_share, views.paste_side, self.chance)
         return draw if piece is None else replace(draw, guest=self._labeled(), piece=piece)
 
-    def _draw(self, case: ResidentCase, place: Sequence[int], strength: float) -> Draw:
+    def _draw(self, case: ResidentCase, place: Sequence[int], strength: float, *, shows_place: bool = True) -> Draw:
         settings = self.settings
         center = keep_inside(place, case.shape, settings.patch_size_voxels)
         affine = draw_affine(settings.views, settings.spacing_mm, self.chance)
         bend = draw_bend(settings.views, settings.patch_size_voxels, self.chance)
+        if shows_place:
+            center = keep_in_sight(place, center, affine, settings.patch_size_voxels)
         box = find_box(center, affine, settings.patch_size_voxels, case.shape, farthest(bend))
         return Draw(case, box, bend, draw_intensity(settings.views, self.chance, strength))
 
@@ -182,6 +184,20 @@ class Sampler:
             draw = self.chance.uniform(0.0, ends[-1])
             group = groups[min(bisect_right(ends, draw), len(groups) - 1)]
         return [int(v) for v in group.indices[self.chance.index(len(group.indices))]]
+
+
+def keep_in_sight(place: Sequence[int], center: Sequence[float], affine: np.ndarray, patch: Size) -> list[float]:
+    """Move the center of a turned patch as little as it takes to show a voxel.
+
+    A patch that was kept inside the volume has a voxel of the border in its corner, and turns it out of sight; of a
+    thin stroke at the border nothing might be left.
+    """
+    offset = np.linalg.solve(affine, np.subtract(place, center))
+    reach = (np.array(patch) - 1) / 2
+    if (np.abs(offset) <= reach).all():
+        return list(center)
+    moved: list[float] = (np.array(place) - affine @ offset.clip(-reach, reach)).tolist()
+    return moved
 
 
 def keep_inside(center: Sequence[int], shape: Size, patch: Size) -> list[float]:

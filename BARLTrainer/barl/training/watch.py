@@ -7,7 +7,9 @@ own, and so does reading: the training only asks whether something is ready.
 from __future__ import annotations
 
 import logging
+import os
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +19,7 @@ from pathlib import Path
 
 from barl.cohort import AnnotationVersion, Case, Cohort, Role
 from barl.cohort.annotations import hash_file
-from barl.cohort.layout import CohortLayout, numbered
+from barl.cohort.layout import CohortLayout
 from barl.errors import BarlError
 from barl.imaging.cache import PreparedCache
 from barl.imaging.preprocess import Recipe
@@ -29,6 +31,7 @@ SECONDS_BETWEEN_LOOKS = 5.0
 """A change is noticed this soon; with the time to read it, well within the 30 seconds that we promise."""
 
 _SECONDS_TO_BECOME_WHOLE = 60.0
+_RECORD = re.compile(r"[0-9]{4,}\.json")
 
 Stamp = tuple[int, int, int]
 """Number, time and size of a case's newest annotation record: another one for another version."""
@@ -187,11 +190,14 @@ class CohortWatch:
 def newest_stamp(folder: Path) -> Stamp | None:
     """Which annotation version is the newest, without opening it; None where there is none."""
     try:
-        newest = numbered(folder, ".json")[-1]
-        found = newest.stat()
-    except (IndexError, FileNotFoundError):  # None yet, or just removed.
+        names = [name for name in os.listdir(folder) if _RECORD.fullmatch(name)]  # noqa: PTH208 - a look must be cheap
+        if not names:
+            return None
+        newest = max(names, key=lambda name: int(name[: -len(".json")]))
+        found = os.stat(folder / newest)  # noqa: PTH116 - as above
+    except FileNotFoundError:  # None yet, or just removed.
         return None
-    return int(newest.stem), found.st_mtime_ns, found.st_size
+    return int(newest[: -len(".json")]), found.st_mtime_ns, found.st_size
 
 
 def _is_whole(version: AnnotationVersion) -> bool:
