@@ -85,6 +85,18 @@ CARDS: tuple[MethodCard, ...] = (
         module="barl.methods.cross_pseudo:CrossPseudo",
     ),
     MethodCard(
+        name="dual_networks",
+        title="Dual Networks",
+        sentence="Two different networks agree with each other, and learn from the voxels that they are surest of.",
+        when_to_choose="A published pair of networks to compare BARL with, for few annotated volumes of one organ.",
+        cost=4.1,
+        reference=(
+            "Lu, Wu, Kateb and Chaddad 2025, https://arxiv.org/abs/2505.17690: as the paper means it; "
+            "`as_released` trains what the released code effectively trains."
+        ),
+        module="barl.methods.dual_networks:DualNetworks",
+    ),
+    MethodCard(
         name="barl",
         title="BARL",
         sentence="Two different networks learn from the few labels and correct each other on volumes nobody annotated.",

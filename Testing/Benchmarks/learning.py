@@ -61,6 +61,11 @@ VARIANTS = {
     "copy_paste_strong": Variant(method="copy_paste", settings={"unlabeled_view": "strong", "views.paste_share": 0.0}),
     "cross_pseudo": Variant(method="cross_pseudo"),
     "cross_pseudo_residual": Variant(method="cross_pseudo", settings={"second_network": "residual"}),
+    "dual_networks": Variant(method="dual_networks", settings={"views.paste_share": 0.0}),
+    "dual_networks_as_released": Variant(
+        method="dual_networks", settings={"as_released": True, "views.paste_share": 0.0}
+    ),
+    "dual_networks_strong": Variant(method="dual_networks", settings={"unlabeled_view": "strong"}),
     "barl": _barl(),
     "barl_labels_alone": _barl(**NOTHING),
     "barl_dpr": _barl(**DPR),

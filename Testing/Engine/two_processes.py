@@ -34,6 +34,8 @@ METHODS: dict[str, dict[str, Any]] = {
     # Noise and dropped channels are drawn in each process for its own patches.
     "uncertainty_mean_teacher": {"noise": 0.0, "dropout": 0.0},
     "cross_pseudo": {},
+    # The contrast and the quantiles of entropy are those of each process.
+    "dual_networks": {"contrast_weight": 0.0, "reliable_share": 1.0},
     # Its other parts compare what lies in different patches, and see only those of their process.
     "barl": {"region_weight": 0.0, "instance_weight": 0.0},
 }
