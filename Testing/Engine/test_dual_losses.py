@@ -156,7 +156,8 @@ def test_without_unsure_or_without_sure_voxels_the_contrast_is_zero(value: int) 
 def test_the_contrast_parts_the_prototypes() -> None:
     features = spread([1.0, 0.2], [0.2, 1.0]).requires_grad_()
     prototype_contrast(features, of_all(0, 1), of_all(0, 1), 2).backward()
-    first, second = (functional.normalize((features - features.grad)[0, :, 0, 0, EVERY * v], dim=0) for v in (0, 1))
+    moved = (features - features.grad).detach()
+    first, second = (functional.normalize(moved[0, :, 0, 0, EVERY * voxel], dim=0) for voxel in (0, 1))
     assert float(first @ second) < 0.4 / 1.04  # The cosine before.
 
 
@@ -164,7 +165,7 @@ def test_the_contrast_draws_unsure_features_to_a_prototype_and_leaves_it_where_i
     features = spread([1.0, 0.0], [0.6, 0.8]).requires_grad_()
     prototype_contrast(features, of_all(0, UNSURE), of_all(0, 0), 2).backward()
     assert not features.grad[..., :EVERY].any()
-    unsure = functional.normalize((features - 0.1 * features.grad)[0, :, 0, 0, EVERY], dim=0)
+    unsure = functional.normalize((features - 0.1 * features.grad).detach()[0, :, 0, 0, EVERY], dim=0)
     assert float(unsure[0]) > 0.6
 
 
