@@ -57,7 +57,7 @@ CARDS: tuple[MethodCard, ...] = (
     MethodCard(
         name="uncertainty_mean_teacher",
         title="Uncertainty-aware mean teacher",
-        sentence="A mean teacher that is asked several times, and learned from only where its answers are certain.",
+        sentence="Also learns from volumes nobody annotated, where a copy of itself, asked several times, is certain.",
         when_to_choose="As a yardstick from the literature; `mean_teacher` takes half the time for much the same idea.",
         cost=3.0,
         reference="UA-MT, Yu et al. 2019, https://arxiv.org/abs/1907.07034.",
