@@ -57,7 +57,7 @@ CARDS: tuple[MethodCard, ...] = (
     MethodCard(
         name="uncertainty_mean_teacher",
         title="Uncertainty-aware mean teacher",
-        sentence="A mean teacher that is asked several times, and learned from only where its answers are certain.",
+        sentence="Also learns from volumes nobody annotated, where a copy of itself, asked several times, is certain.",
         when_to_choose="As a yardstick from the literature; `mean_teacher` takes half the time for much the same idea.",
         cost=3.0,
         reference="UA-MT, Yu et al. 2019, https://arxiv.org/abs/1907.07034.",
@@ -116,6 +116,18 @@ CARDS: tuple[MethodCard, ...] = (
             "not the author's method line by line."
         ),
         module="barl.methods.dbisl:Dbisl",
+    ),
+    MethodCard(
+        name="dual_networks",
+        title="Dual Networks",
+        sentence="Two different networks agree with each other, and learn from the voxels that they are surest of.",
+        when_to_choose="A published pair of networks to compare BARL with, for few annotated volumes of one organ.",
+        cost=4.1,
+        reference=(
+            "Lu, Wu, Kateb and Chaddad 2025, https://arxiv.org/abs/2505.17690: as the paper means it; "
+            "`as_released` trains what the released code effectively trains."
+        ),
+        module="barl.methods.dual_networks:DualNetworks",
     ),
     MethodCard(
         name="barl",

@@ -69,6 +69,11 @@ VARIANTS = {
     "dbisl_labels_alone": Variant(method="dbisl", settings={"consistency_weight": 0.0, "pseudo_weight": 0.0}),
     "dbisl_consistency": Variant(method="dbisl", settings={"pseudo_weight": 0.0}),
     "dbisl_one_way": Variant(method="dbisl", settings={"directions": "to_segmentation"}),
+    "dual_networks": Variant(method="dual_networks", settings={"views.paste_share": 0.0}),
+    "dual_networks_as_released": Variant(
+        method="dual_networks", settings={"as_released": True, "views.paste_share": 0.0}
+    ),
+    "dual_networks_strong": Variant(method="dual_networks", settings={"unlabeled_view": "strong"}),
     "barl": _barl(),
     "barl_labels_alone": _barl(**NOTHING),
     "barl_dpr": _barl(**DPR),

@@ -57,7 +57,11 @@ from barl.training.views import Chance, ViewSettings
 
 CLASSES = 4
 VOLUMES = 4
-REFERENCES = {"supervised": ("supervised",), "mean_teacher": ("ua_mt", "mean_teacher")}
+REFERENCES = {
+    "supervised": ("supervised",),
+    "mean_teacher": ("ua_mt", "mean_teacher"),
+    "uncertainty_mean_teacher": ("ua_mt",),
+}
 LATE = Progress(step=800, total_steps=1000)
 """All ramps are over: a step with all its terms."""
 

@@ -32,9 +32,12 @@ from barl.training.views import Chance
 METHODS: dict[str, dict[str, Any]] = {
     "supervised": {},
     "mean_teacher": {},
-    # Noise and dropped channels are drawn in each process for its own patches.
-    "uncertainty_mean_teacher": {"noise": 0.0, "dropout": 0.0},
+    # Noise and dropped channels are drawn in each process for its own patches. At the end of the ramp voxels lie on
+    # the bound of certainty itself, where rounding decides.
+    "uncertainty_mean_teacher": {"noise": 0.0, "dropout": 0.0, "ramp_share": 1.0},
     "cross_pseudo": {},
+    # The contrast and the quantiles of entropy are those of each process.
+    "dual_networks": {"contrast_weight": 0.0, "reliable_share": 1.0},
     # Its other parts compare what lies in different patches, and see only those of their process.
     "barl": {"region_weight": 0.0, "instance_weight": 0.0},
 }

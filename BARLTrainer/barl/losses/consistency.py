@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from barl.losses.supervised import NOT_ANNOTATED, dice_ce
 
@@ -49,3 +50,13 @@ def pseudo_supervision(logits: Tensor, pseudo_label: Tensor) -> Tensor:
         pseudo_label: (B, D, H, W) class index, 255 where nobody is confident.
     """
     return dice_ce(logits, pseudo_label)
+
+
+def cosine_distance(first: Tensor, second: Tensor) -> Tensor:
+    """Mean over voxels of 1 - cos(p, q), the angle between class vectors; 0 to 1 for probabilities.
+
+    Args:
+        first: (B, K, D, H, W), a softmax.
+        second: the same shape; both sides carry a gradient unless the caller stopped it.
+    """
+    return 1 - functional.cosine_similarity(first, second, dim=1).mean()

@@ -17,7 +17,6 @@ Shapes: L labeled patches, U unlabeled patches, M mixed patches, K classes, D H 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -26,11 +25,9 @@ from barl.errors import SettingsError
 from barl.losses.components import largest_components
 from barl.losses.supervised import NOT_ANNOTATED, dice_ce
 from barl.methods.common.student_teacher import StudentAndTeacher
+from barl.methods.common.unlabeled_view import UnlabeledView, check_unlabeled_view
 from barl.methods.protocol import Batch, LossTerms, Progress
 from barl.networks import NetworkSettings, VNet
-
-UnlabeledView = Literal["weak", "strong"]
-UNLABELED_VIEWS: tuple[UnlabeledView, ...] = ("weak", "strong")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +64,7 @@ class Settings:
             raise SettingsError(f"unlabeled_weight must be 0 or more, got {self.unlabeled_weight}")
         if not 0 <= self.momentum < 1:
             raise SettingsError(f"momentum must be from 0 up to, but not including, 1, got {self.momentum}")
-        if self.unlabeled_view not in UNLABELED_VIEWS:
-            raise SettingsError(f"unlabeled_view must be one of {UNLABELED_VIEWS}, got {self.unlabeled_view!r}")
+        check_unlabeled_view(self.unlabeled_view)
 
 
 @dataclass(frozen=True, kw_only=True)

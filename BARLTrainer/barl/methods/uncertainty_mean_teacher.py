@@ -8,7 +8,8 @@ what counts as low grows during the training.
     H(t) = (3/4 + 1/4 lambda(t)) ln K
 
 Deviations: the student sees the strong view where the paper has a second noise; only the teacher's repeated passes drop
-channels, for our networks learn without dropout unless `network.dropout` says otherwise.
+channels, for our networks learn without dropout unless `network.dropout` says otherwise. Noise and dropped channels are
+drawn from torch's own generator, as dropout is everywhere; a checkpoint keeps its state.
 
 Shapes: L labeled patches, U unlabeled patches, K classes, D H W voxels.
 """
