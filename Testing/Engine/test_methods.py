@@ -211,7 +211,7 @@ def test_the_default_settings_are_plain_values_that_make_the_same_method(name: s
         ("dbisl", "pseudo_weight", float("nan")),
         ("dbisl", "ramp_share", -0.5),
         ("dbisl", "reach_voxels", 101),
-        ("dbisl", "sharpness", 0.0),
+        ("dbisl", "sharpening", 0.0),
         ("dbisl", "smoothness_voxels", 0.1),
         ("semigda", "first_stage_share", 1.5),
         ("semigda", "alignment_weight", -1.0),

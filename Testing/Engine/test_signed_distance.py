@@ -18,7 +18,7 @@ from barl.losses.signed_distance import Transformers, distance_error, distances_
 from barl.losses.task_agreement import certainty_by_agreement, certainty_by_entropy, weighted_cross_entropy
 
 REACH = 10
-TRANSFORMERS = Transformers(reach_voxels=REACH, steepness=3.0, smoothness_voxels=0.2, sharpness=10.0)
+TRANSFORMERS = Transformers(reach_voxels=REACH, steepness=3.0, smoothness_voxels=0.2, sharpening=10.0)
 
 
 def a_label(seed: int) -> Tensor:
@@ -126,8 +126,8 @@ def test_without_sharpening_a_remote_one_percent_is_a_surface() -> None:
     logits = torch.full((1, 2, 11, 11, 11), 0.0)
     logits[:, 0] = math.log(99)
     logits[0, :, 5, 5, 5] = torch.tensor([0.0, 9.0])
-    plain = Transformers(reach_voxels=5, steepness=3.0, smoothness_voxels=0.2, sharpness=1.0)
-    sharp = Transformers(reach_voxels=5, steepness=3.0, smoothness_voxels=0.2, sharpness=5.0)
+    plain = Transformers(reach_voxels=5, steepness=3.0, smoothness_voxels=0.2, sharpening=1.0)
+    sharp = Transformers(reach_voxels=5, steepness=3.0, smoothness_voxels=0.2, sharpening=5.0)
     near, far = (5 * float(t.to_distance(logits.log_softmax(dim=1))[0, 0, 5, 5, 9]) for t in (plain, sharp))
     assert near > -1.2
     assert far < -3.5
@@ -136,7 +136,7 @@ def test_without_sharpening_a_remote_one_percent_is_a_surface() -> None:
 @pytest.mark.parametrize("num_classes", [2, 3])
 def test_both_transformers_are_differentiable(num_classes: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    gentle = Transformers(reach_voxels=4, steepness=0.5, smoothness_voxels=0.7, sharpness=1.5)
+    gentle = Transformers(reach_voxels=4, steepness=0.5, smoothness_voxels=0.7, sharpening=1.5)
     logits = torch.randn(1, num_classes, 2, 3, 3, generator=generator, dtype=torch.float64).requires_grad_(True)
     assert torch.autograd.gradcheck(lambda x: gentle.to_distance(x.log_softmax(dim=1)), logits)
     distance = torch.randn(1, num_classes - 1, 2, 3, 3, generator=generator, dtype=torch.float64).requires_grad_(True)
@@ -149,7 +149,7 @@ def test_a_surface_drawn_too_small_is_pulled_outward() -> None:
     square = axis.view(-1, 1, 1) ** 2 + axis.view(1, -1, 1) ** 2 + axis.view(1, 1, -1) ** 2
     logits = torch.stack([torch.zeros(13, 13, 13), 2 * (3.5 - square.sqrt())])[None].requires_grad_(True)
     target = signed_distances((square < 25).long()[None], 2, 5)
-    small = Transformers(reach_voxels=5, steepness=3.0, smoothness_voxels=0.2, sharpness=5.0)
+    small = Transformers(reach_voxels=5, steepness=3.0, smoothness_voxels=0.2, sharpening=5.0)
     distance_error(small.to_distance(logits.log_softmax(dim=1)), target).backward()
     just_outside = (square > 12.25) & (square < 20)
     assert float(logits.grad[0, 1][just_outside].sum()) < 0

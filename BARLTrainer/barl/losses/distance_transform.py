@@ -93,7 +93,7 @@ def gaussians(reach: float, smoothness: float) -> tuple[np.ndarray, np.ndarray]:
         Two float64 arrays of one length, seven Gaussians for a reach of ten voxels.
     """
     first, last = smoothness / (2.1 * reach), smoothness / 1.8
-    count = max(2, math.ceil(math.log(last / first) / math.log(_RATIO)) + 1)
+    count = max(2, round(math.log(last / first) / math.log(_RATIO)) + 1)
     logarithms = np.linspace(math.log(first), math.log(last), count)
     t = np.exp(logarithms)
     step = logarithms[1] - logarithms[0]

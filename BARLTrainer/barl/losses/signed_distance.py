@@ -35,7 +35,7 @@ class Transformers:
     smoothness_voxels: float
     """h: of the kernel from probability to distance."""
 
-    sharpness: float
+    sharpening: float
     """Power that probabilities are raised to before their distance is taken."""
 
     def to_segmentation(self, distance: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class Transformers:
         """
         of_class = log_probability[:, 1:]
         of_others = (1 - of_class.exp()).clamp(min=_TINY).log()
-        margin = self.sharpness * (of_class - of_others)
+        margin = self.sharpening * (of_class - of_others)
         sets = torch.cat([(-margin).sigmoid(), margin.sigmoid()], dim=1)
         inside, outside = soft_distance_to(sets, self.reach_voxels, self.smoothness_voxels).chunk(2, dim=1)
         return (inside - outside) / self.reach_voxels

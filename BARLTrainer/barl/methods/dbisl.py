@@ -76,7 +76,7 @@ class Settings:
     """h of the kernel exp(-r / h) that makes probabilities distances, in voxels. Larger ones blur: distances are
     within 0.8 voxels at 0.2, within 1.5 at 0.35."""
 
-    sharpness: float = 10.0
+    sharpening: float = 10.0
     """Power of the probabilities before that kernel: a remote 1 % is then no surface one voxel off, but one 9 voxels
     off."""
 
@@ -91,7 +91,7 @@ class Settings:
             raise SettingsError(f"ramp_share must be from 0 to 1, got {self.ramp_share}")
         if not 1 <= self.reach_voxels <= 100:
             raise SettingsError(f"reach_voxels must be from 1 to 100, got {self.reach_voxels}")
-        for name in ("steepness", "sharpness"):
+        for name in ("steepness", "sharpening"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name} must be above 0, got {getattr(self, name)}")
         if not self.reach_voxels / 80 <= self.smoothness_voxels <= self.reach_voxels:
@@ -107,7 +107,7 @@ class Settings:
             reach_voxels=self.reach_voxels,
             steepness=self.steepness,
             smoothness_voxels=self.smoothness_voxels,
-            sharpness=self.sharpness,
+            sharpening=self.sharpening,
         )
 
 
@@ -150,7 +150,7 @@ class Dbisl:
 
     def build(self, in_channels: int, num_classes: int) -> TwoHeads:
         """A V-Net with two heads."""
-        return TwoHeads(in_channels, num_classes, self.network)
+        return TwoHeads(in_channels, num_classes, self.network, self.settings.reach_voxels)
 
     def training_step(self, model: TwoHeads, batch: Batch, progress: Progress) -> LossTerms:
         """Supervision of both tasks; their agreement; their common guess as a label where it is sure."""
