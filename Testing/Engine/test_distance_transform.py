@@ -61,6 +61,13 @@ def test_exact_distances_are_those_of_edt_up_to_the_reach() -> None:
         np.testing.assert_allclose(distance, np.minimum(true_distance(members), REACH), atol=1e-5)
 
 
+@pytest.mark.parametrize("reach", [11, 12])
+def test_at_the_end_of_short_squares_distances_stay_exact(reach: int) -> None:
+    members = a_voxel((5, 5, 29))
+    distance = distance_to(members, reach)[0, 0].numpy()
+    np.testing.assert_allclose(distance, np.minimum(true_distance(members[0, 0].numpy()), reach), atol=1e-5)
+
+
 def test_what_has_no_member_is_as_far_as_the_reach() -> None:
     empty = torch.zeros(1, 1, 4, 5, 6, dtype=torch.bool)
     assert torch.equal(distance_to(empty, 7), torch.full(empty.shape, 7.0))

@@ -108,6 +108,17 @@ def test_the_other_direction_moves_the_segmentation_alone_where_it_meets_a_label
     assert not torch.allclose(found[0][SEGMENTATION], found[1][SEGMENTATION], atol=1e-6)
 
 
+def test_of_several_classes_one_a_step_is_measured(a_batch: Batch) -> None:
+    """In the other direction each class has its turn; the supervised term then differs from step to step."""
+    method, model = built("dbisl", NOTHING, classes=4)
+    terms = [
+        float(method.training_step(model, a_batch, Progress(step=step, total_steps=100)).terms["supervised"])
+        for step in range(4)
+    ]
+    assert terms[3] == terms[0]
+    assert len(set(terms)) == 3
+
+
 def test_two_tasks_that_agree_have_no_consistency_term(a_batch: Batch) -> None:
     """Both heads undecided everywhere: p = 1/2 is distance 0, in both directions."""
     method, model = built("dbisl")
@@ -116,7 +127,7 @@ def test_two_tasks_that_agree_have_no_consistency_term(a_batch: Batch) -> None:
             parameter.zero_()
     assert float(method.training_step(model, a_batch, END).terms["consistency"]) == pytest.approx(0, abs=1e-10)
     with torch.no_grad():
-        model.distance_head.bias.fill_(0.1)
+        model.distance_head.bias.fill_(1.0)
     assert float(method.training_step(model, a_batch, END).terms["consistency"]) > 0.1
 
 

@@ -35,6 +35,8 @@ ALWAYS_SURE = {"threshold_start": 0.0, "threshold_end": 0.0}
 """Settings with which BARL's pseudo labels exist from the first step on."""
 DPR_ALONE = {"pcbc_weight": 0.0, "region_weight": 0.0, "instance_weight": 0.0}
 """Dual-Path Regularization without the other parts of BARL."""
+FROM_THE_START = {"semigda": {"first_stage_share": 0.0}}
+"""Settings with which a method that learns in stages draws borders in its first steps."""
 STAGES = {"semigda": (START, END)}
 """Where in the training to ask a method that learns in stages; others are asked at the start."""
 SEES_SMALL = {"least_region_voxels": 1, "least_instance_voxels": 1, "least_overlap": 0.01}
@@ -82,7 +84,7 @@ def test_it_runs_for_any_number_of_channels_and_classes(name: str, channels: int
 
 def test_it_learns_a_ball_in_noise(name: str) -> None:
     torch.manual_seed(0)
-    method = tiny_method(name, network=NetworkSettings(base_filters=8))
+    method = tiny_method(name, FROM_THE_START.get(name), network=NetworkSettings(base_filters=8))
     model, balls = method.build(1, 2), Balls(0)
     images, labels = balls_in_noise(4, torch.Generator().manual_seed(99))
     assert dice(method, model, images, labels) < 0.5
@@ -215,7 +217,7 @@ def test_the_default_settings_are_plain_values_that_make_the_same_method(name: s
         ("dbisl", "pseudo_weight", float("nan")),
         ("dbisl", "ramp_share", -0.5),
         ("dbisl", "reach_voxels", 101),
-        ("dbisl", "sharpness", 0.0),
+        ("dbisl", "sharpening", 0.0),
         ("dbisl", "smoothness_voxels", 0.1),
         ("semigda", "first_stage_share", 1.5),
         ("semigda", "alignment_weight", -1.0),

@@ -18,7 +18,7 @@ from barl.losses.signed_distance import Transformers, distance_error, distances_
 from barl.losses.task_agreement import certainty_by_agreement, certainty_by_entropy, weighted_cross_entropy
 
 REACH = 10
-TRANSFORMERS = Transformers(reach_voxels=REACH, steepness=3.0, smoothness_voxels=0.2, sharpness=10.0)
+TRANSFORMERS = Transformers(reach_voxels=REACH, steepness=3.0, smoothness_voxels=0.2, sharpening=10.0)
 
 
 def a_label(seed: int) -> Tensor:
@@ -52,6 +52,14 @@ def test_signed_distances_of_a_label_are_those_of_edt() -> None:
     for index in (1, 2):
         expected = true_signed_distance((label[0] == index).numpy())
         np.testing.assert_allclose(REACH * found.low[0, index - 1].numpy(), expected, atol=1e-5)
+
+
+def test_a_complete_label_needs_not_be_searched_for_unknown_voxels() -> None:
+    label = a_label(4)
+    searched, told = signed_distances(label, 3, REACH), signed_distances(label, 3, REACH, complete=True)
+    assert torch.equal(searched.low, told.low)
+    assert torch.equal(told.low, told.high)
+    assert torch.equal(told.of_class(2).low, told.low[:, 1:])
 
 
 def test_a_class_that_is_not_there_is_far_away_everywhere() -> None:
@@ -93,7 +101,7 @@ def test_a_label_nobody_drew_says_nothing_of_distances() -> None:
 @pytest.mark.parametrize("seed", [0, 3])
 def test_a_segmentation_becomes_its_distances_within_a_voxel(seed: int) -> None:
     label = a_label(seed)
-    found = REACH * TRANSFORMERS.to_distance(sure_of(label, 3))[0].numpy()
+    found = REACH * TRANSFORMERS.to_distance(sure_of(label, 3)[:, 1:])[0].numpy()
     for index in (1, 2):
         expected = true_signed_distance((label[0] == index).numpy())
         near = np.abs(expected) < REACH
@@ -109,7 +117,7 @@ def test_distances_become_the_segmentation_they_are_of() -> None:
 
 def test_there_and_back_it_is_the_same_segmentation() -> None:
     label = a_label(2)
-    back = TRANSFORMERS.to_segmentation(TRANSFORMERS.to_distance(sure_of(label, 3))).argmax(dim=1)
+    back = TRANSFORMERS.to_segmentation(TRANSFORMERS.to_distance(sure_of(label, 3)[:, 1:])).argmax(dim=1)
     for index in (1, 2):
         overlap = 2 * ((back == index) & (label == index)).sum() / ((back == index).sum() + (label == index).sum())
         assert float(overlap) > 0.99
@@ -126,9 +134,9 @@ def test_without_sharpening_a_remote_one_percent_is_a_surface() -> None:
     logits = torch.full((1, 2, 11, 11, 11), 0.0)
     logits[:, 0] = math.log(99)
     logits[0, :, 5, 5, 5] = torch.tensor([0.0, 9.0])
-    plain = Transformers(reach_voxels=5, steepness=3.0, smoothness_voxels=0.2, sharpness=1.0)
-    sharp = Transformers(reach_voxels=5, steepness=3.0, smoothness_voxels=0.2, sharpness=5.0)
-    near, far = (5 * float(t.to_distance(logits.log_softmax(dim=1))[0, 0, 5, 5, 9]) for t in (plain, sharp))
+    plain = Transformers(reach_voxels=5, steepness=3.0, smoothness_voxels=0.2, sharpening=1.0)
+    sharp = Transformers(reach_voxels=5, steepness=3.0, smoothness_voxels=0.2, sharpening=5.0)
+    near, far = (5 * float(t.to_distance(logits.log_softmax(dim=1)[:, 1:])[0, 0, 5, 5, 9]) for t in (plain, sharp))
     assert near > -1.2
     assert far < -3.5
 
@@ -136,9 +144,9 @@ def test_without_sharpening_a_remote_one_percent_is_a_surface() -> None:
 @pytest.mark.parametrize("num_classes", [2, 3])
 def test_both_transformers_are_differentiable(num_classes: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    gentle = Transformers(reach_voxels=4, steepness=0.5, smoothness_voxels=0.7, sharpness=1.5)
+    gentle = Transformers(reach_voxels=4, steepness=0.5, smoothness_voxels=0.7, sharpening=1.5)
     logits = torch.randn(1, num_classes, 2, 3, 3, generator=generator, dtype=torch.float64).requires_grad_(True)
-    assert torch.autograd.gradcheck(lambda x: gentle.to_distance(x.log_softmax(dim=1)), logits)
+    assert torch.autograd.gradcheck(lambda x: gentle.to_distance(x.log_softmax(dim=1)[:, 1:]), logits)
     distance = torch.randn(1, num_classes - 1, 2, 3, 3, generator=generator, dtype=torch.float64).requires_grad_(True)
     assert torch.autograd.gradcheck(lambda x: gentle.to_segmentation(x).softmax(dim=1), distance)
 
@@ -149,8 +157,8 @@ def test_a_surface_drawn_too_small_is_pulled_outward() -> None:
     square = axis.view(-1, 1, 1) ** 2 + axis.view(1, -1, 1) ** 2 + axis.view(1, 1, -1) ** 2
     logits = torch.stack([torch.zeros(13, 13, 13), 2 * (3.5 - square.sqrt())])[None].requires_grad_(True)
     target = signed_distances((square < 25).long()[None], 2, 5)
-    small = Transformers(reach_voxels=5, steepness=3.0, smoothness_voxels=0.2, sharpness=5.0)
-    distance_error(small.to_distance(logits.log_softmax(dim=1)), target).backward()
+    small = Transformers(reach_voxels=5, steepness=3.0, smoothness_voxels=0.2, sharpening=5.0)
+    distance_error(small.to_distance(logits.log_softmax(dim=1)[:, 1:]), target).backward()
     just_outside = (square > 12.25) & (square < 20)
     assert float(logits.grad[0, 1][just_outside].sum()) < 0
 

@@ -18,6 +18,9 @@ from torch import Tensor
 _RATIO = 1.5
 """Between the widths of neighboring Gaussians: the sum is then within 0.05 voxels of exp(-r / h) once read as r."""
 
+_SHORT_REACH = 11
+"""Where squares still fit into 8 bits: 11 * 11 + 10 * 10 is below 256."""
+
 
 def distance_to(members: Tensor, reach: int) -> Tensor:
     """Exact distance to the nearest member, at most ``reach``; min-plus along one axis after the other.
@@ -27,12 +30,13 @@ def distance_to(members: Tensor, reach: int) -> Tensor:
 
     Args:
         members: (B, M, D, H, W) bool.
-        reach: voxels, 1 to 100: squares are kept in 16 bits.
+        reach: voxels, 1 to 100: squares are kept in 16 bits, up to 11 voxels in 8.
 
     Returns:
         (B, M, D, H, W) float32; 0 in the set, ``reach`` everywhere where the set is empty.
     """
-    square = torch.where(members, 0, reach * reach).to(torch.int16)
+    kind = torch.uint8 if reach <= _SHORT_REACH else torch.int16
+    square = (~members).to(kind) * (reach * reach)
     for axis in (-1, -2, -3):
         square = _nearest_along(square, axis, reach)
     return square.float().sqrt()
@@ -79,7 +83,7 @@ def spread(values: Tensor, reach: float, smoothness: float, kind: torch.dtype | 
             along = [_along_axis(size, exponent, given) for size in values.shape[2:]]
             x = along[1] @ (given @ along[2])
             x = (weight * along[0]) @ x.flatten(-2)
-            total = total + x.view(values.shape)
+            total += x.view(values.shape)
     return total
 
 
@@ -93,7 +97,7 @@ def gaussians(reach: float, smoothness: float) -> tuple[np.ndarray, np.ndarray]:
         Two float64 arrays of one length, seven Gaussians for a reach of ten voxels.
     """
     first, last = smoothness / (2.1 * reach), smoothness / 1.8
-    count = max(2, math.ceil(math.log(last / first) / math.log(_RATIO)) + 1)
+    count = max(2, round(math.log(last / first) / math.log(_RATIO)) + 1)
     logarithms = np.linspace(math.log(first), math.log(last), count)
     t = np.exp(logarithms)
     step = logarithms[1] - logarithms[0]

@@ -35,7 +35,7 @@ class Transformers:
     smoothness_voxels: float
     """h: of the kernel from probability to distance."""
 
-    sharpness: float
+    sharpening: float
     """Power that probabilities are raised to before their distance is taken."""
 
     def to_segmentation(self, distance: Tensor) -> Tensor:
@@ -49,14 +49,13 @@ class Transformers:
         kernel like a voxel -h ln p farther away, and a remote 1 % would be a surface one voxel off.
 
         Args:
-            log_probability: ln p, (B, K, D, H, W) float32 or float64.
+            log_probability: ln p_c of some foreground classes c, (B, M, D, H, W) float32 or float64.
 
         Returns:
-            (B, K - 1, D, H, W), shares of the reach.
+            (B, M, D, H, W), shares of the reach.
         """
-        of_class = log_probability[:, 1:]
-        of_others = (1 - of_class.exp()).clamp(min=_TINY).log()
-        margin = self.sharpness * (of_class - of_others)
+        of_others = (1 - log_probability.exp()).clamp(min=_TINY).log()
+        margin = self.sharpening * (log_probability - of_others)
         sets = torch.cat([(-margin).sigmoid(), margin.sigmoid()], dim=1)
         inside, outside = soft_distance_to(sets, self.reach_voxels, self.smoothness_voxels).chunk(2, dim=1)
         return (inside - outside) / self.reach_voxels
@@ -92,8 +91,12 @@ class DistanceRange:
     known: Tensor
     """(B, 1, D, H, W) float32: 1 where the voxel itself is annotated."""
 
+    def of_class(self, index: int) -> DistanceRange:
+        """That of one foreground class alone, 1 to K - 1."""
+        return DistanceRange(self.low[:, index - 1 : index], self.high[:, index - 1 : index], self.known)
 
-def signed_distances(label: Tensor, num_classes: int, reach: int) -> DistanceRange:
+
+def signed_distances(label: Tensor, num_classes: int, reach: int, *, complete: bool = False) -> DistanceRange:
     """Exact signed distances of a label, as far as it tells them.
 
     The nearest annotated voxel of the other side bounds a distance from above, the nearest voxel that nobody annotated
@@ -103,16 +106,17 @@ def signed_distances(label: Tensor, num_classes: int, reach: int) -> DistanceRan
         label: (B, D, H, W) class index, 255 where not annotated.
         num_classes: K.
         reach: voxels that 1 stands for.
+        complete: the caller knows that no voxel is 255, which saves a map.
     """
     known = (label != NOT_ANNOTATED).unsqueeze(1)
     classes = torch.arange(1, num_classes, device=label.device).view(1, -1, 1, 1, 1)
     inside = label.unsqueeze(1) == classes
     outside = known & ~inside
     count = num_classes - 1
-    distances = distance_to(torch.cat([outside, inside, ~known], dim=1), reach) / reach
-    to_outside, to_inside, to_unknown = distances.split([count, count, 1], dim=1)
-    far = torch.where(inside, to_outside, to_inside)
-    near = torch.minimum(far, to_unknown)
+    sets = [outside, inside] if complete else [outside, inside, ~known]
+    distances = distance_to(torch.cat(sets, dim=1), reach) / reach
+    far = torch.where(inside, distances[:, :count], distances[:, count : 2 * count])
+    near = far if complete else torch.minimum(far, distances[:, 2 * count :])
     return DistanceRange(torch.where(inside, near, -far), torch.where(inside, far, -near), known.float())
 
 

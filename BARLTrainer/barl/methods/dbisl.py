@@ -76,7 +76,7 @@ class Settings:
     """h of the kernel exp(-r / h) that makes probabilities distances, in voxels. Larger ones blur: distances are
     within 0.8 voxels at 0.2, within 1.5 at 0.35."""
 
-    sharpness: float = 10.0
+    sharpening: float = 10.0
     """Power of the probabilities before that kernel: a remote 1 % is then no surface one voxel off, but one 9 voxels
     off."""
 
@@ -91,7 +91,7 @@ class Settings:
             raise SettingsError(f"ramp_share must be from 0 to 1, got {self.ramp_share}")
         if not 1 <= self.reach_voxels <= 100:
             raise SettingsError(f"reach_voxels must be from 1 to 100, got {self.reach_voxels}")
-        for name in ("steepness", "sharpness"):
+        for name in ("steepness", "sharpening"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name} must be above 0, got {getattr(self, name)}")
         if not self.reach_voxels / 80 <= self.smoothness_voxels <= self.reach_voxels:
@@ -107,7 +107,7 @@ class Settings:
             reach_voxels=self.reach_voxels,
             steepness=self.steepness,
             smoothness_voxels=self.smoothness_voxels,
-            sharpness=self.sharpness,
+            sharpening=self.sharpening,
         )
 
 
@@ -125,7 +125,10 @@ class Guess:
     """ln T_r2s(R), (B, K, D, H, W)."""
 
     measured_segmentation: Tensor | None
-    """T_s2r(Y), (B, K - 1, D, H, W); None where only the other direction is wanted."""
+    """T_s2r(Y) of one class, (B, 1, D, H, W); None where only the other direction is wanted."""
+
+    measured_class: int
+    """Which one, 1 to K - 1."""
 
     def split(self, ends: Sequence[int]) -> list[Guess]:
         """By patches, ``ends`` numbers of them."""
@@ -133,7 +136,12 @@ class Guess:
         measured: Sequence[Tensor | None] = [None] * len(ends)
         if self.measured_segmentation is not None:
             measured = torch.split(self.measured_segmentation, list(ends))
-        return [Guess(*of_part) for of_part in zip(*parts, measured, strict=True)]
+        return [Guess(*of_part, self.measured_class) for of_part in zip(*parts, measured, strict=True)]
+
+    @property
+    def distance_of_measured(self) -> Tensor:
+        """R of the class that the segmentation was measured for, (B, 1, D, H, W)."""
+        return self.distance[:, self.measured_class - 1 : self.measured_class]
 
 
 class Dbisl:
@@ -150,12 +158,12 @@ class Dbisl:
 
     def build(self, in_channels: int, num_classes: int) -> TwoHeads:
         """A V-Net with two heads."""
-        return TwoHeads(in_channels, num_classes, self.network)
+        return TwoHeads(in_channels, num_classes, self.network, self.settings.reach_voxels)
 
     def training_step(self, model: TwoHeads, batch: Batch, progress: Progress) -> LossTerms:
         """Supervision of both tasks; their agreement; their common guess as a label where it is sure."""
         s = self.settings
-        everything = self._guess(model(torch.cat([batch.labeled, batch.strong])))
+        everything = self._guess(model(torch.cat([batch.labeled, batch.strong])), progress)
         labeled, unlabeled = everything.split([len(batch.labeled), len(batch.strong)])
         ramp = sigmoid_ramp(progress.done, s.ramp_share)
         parts = {"supervised": self._supervised(labeled, batch.label)}
@@ -178,12 +186,14 @@ class Dbisl:
         segmented = self.transformers.to_segmentation(tasks.distance)
         return torch.stack([tasks.logits.float(), segmented], dim=1)
 
-    def _guess(self, tasks: TwoTasks) -> Guess:
+    def _guess(self, tasks: TwoTasks, progress: Progress) -> Guess:
+        """Of several classes, one a step has its turn to be measured: all of them would slow a step too much."""
         segmentation = tasks.logits.float().log_softmax(dim=1)
         segmented = self.transformers.to_segmentation(tasks.distance).log_softmax(dim=1)
         both = self.settings.directions == "both"
-        measured = self.transformers.to_distance(segmentation) if both else None
-        return Guess(segmentation, tasks.distance, segmented, measured)
+        turn = 1 + progress.step % tasks.distance.shape[1]
+        measured = self.transformers.to_distance(segmentation[:, turn : turn + 1]) if both else None
+        return Guess(segmentation, tasks.distance, segmented, measured, turn)
 
     def _supervised(self, guess: Guess, label: Tensor) -> Tensor:
         """Both tasks by the label, as they are and as the other would say them."""
@@ -191,7 +201,7 @@ class Dbisl:
         segmented = dice_ce(guess.segmentation, label) + dice_ce(guess.segmented_distance, label)
         measured = distance_error(guess.distance, truth)
         if guess.measured_segmentation is not None:
-            measured = measured + distance_error(guess.measured_segmentation, truth)
+            measured = measured + distance_error(guess.measured_segmentation, truth.of_class(guess.measured_class))
         return segmented + self.settings.distance_weight * measured
 
     def _consistency(self, guess: Guess) -> Tensor:
@@ -199,7 +209,8 @@ class Dbisl:
         apart = squared_distance(guess.segmentation.exp(), guess.segmented_distance.exp())
         if guess.measured_segmentation is None:
             return apart
-        return apart + self.settings.distance_weight * squared_distance(guess.distance, guess.measured_segmentation)
+        measured = squared_distance(guess.distance_of_measured, guess.measured_segmentation)
+        return apart + self.settings.distance_weight * measured
 
     def _pseudo_supervision(self, guess: Guess, batch: Batch) -> Tensor:
         """Both tasks by their common guess, voxels of which count as much as it is certain."""
@@ -209,7 +220,7 @@ class Dbisl:
         label = ((tasks[0] + tasks[1]) / 2).argmax(dim=1)
         certain = certainty_by_entropy if self.settings.certainty == "entropy" else certainty_by_agreement
         weight = certain(*tasks)
-        truth = signed_distances(label, tasks[0].shape[1], self.settings.reach_voxels).low
+        truth = signed_distances(label, tasks[0].shape[1], self.settings.reach_voxels, complete=True).low
         missed = (guess.distance - truth).square().mean(dim=1)
         return (
             weighted_cross_entropy(guess.segmentation, label, weight)

@@ -71,7 +71,7 @@ class Dtc:
 
     def build(self, in_channels: int, num_classes: int) -> TwoHeads:
         """A V-Net with two heads."""
-        return TwoHeads(in_channels, num_classes, self.network)
+        return TwoHeads(in_channels, num_classes, self.network, self.settings.reach_voxels)
 
     def training_step(self, model: TwoHeads, batch: Batch, progress: Progress) -> LossTerms:
         """Both tasks learn from labels; everywhere they mean the same surface."""

@@ -26,6 +26,10 @@ _MOST = 6.0
 """Largest logarithm of a variance in size: e^-6 to e^6 is all there is, and none of it overflows."""
 
 
+_FIRST = -3.0
+"""Logarithm of a variance in the beginning."""
+
+
 class Gaussian(NamedTuple):
     """Independent normal distributions, one a channel and cell."""
 
@@ -50,16 +54,20 @@ class Gaussian(NamedTuple):
 
 
 class GaussianHead(nn.Module):
-    """Features to a Gaussian."""
+    """Features to a Gaussian; all begin narrow, or noise would hide the first codes and their variances all else."""
 
     def __init__(self, in_channels: int, latent_channels: int) -> None:
         super().__init__()
-        self.convolution = nn.Conv3d(in_channels, 2 * latent_channels, 1)
+        self.mean = nn.Conv3d(in_channels, latent_channels, 1)
+        self.log_variance = nn.Conv3d(in_channels, latent_channels, 1)
+        for part, gain in ((self.mean, 1.0), (self.log_variance, 0.1)):
+            nn.init.normal_(part.weight, std=gain * in_channels**-0.5)
+            nn.init.zeros_(part.bias)
 
     def forward(self, features: Tensor) -> Gaussian:
         """(B, C, d, h, w) to a Gaussian on the same grid."""
-        mean, log_variance = self.convolution(features).float().chunk(2, dim=1)
-        return Gaussian(mean, log_variance.clamp(-_MOST, _MOST))
+        log_variance = self.log_variance(features).float() + _FIRST
+        return Gaussian(self.mean(features).float(), log_variance.clamp(-_MOST, _MOST))
 
 
 class MaskEncoder(nn.Module):
@@ -83,8 +91,8 @@ class MaskEncoder(nn.Module):
             layers += [Down(before, after, kind), ConvStack(1, after, after, kind)]
         self.body = nn.Sequential(*layers)
         self.shares = nn.AvgPool3d(LATENT_STRIDE)
-        self.head = GaussianHead(widths[-1] + num_classes, latent_channels)
         init_weights(self)
+        self.head = GaussianHead(widths[-1] + num_classes, latent_channels)
 
     def forward(self, classes: Tensor) -> Gaussian:
         """(B, K, D, H, W), 1 where a voxel is of a class and 0 elsewhere, all 0 where unknown."""

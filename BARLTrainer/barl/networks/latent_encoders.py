@@ -56,8 +56,8 @@ class MappingEncoder(nn.Module):
         self.downs = nn.ModuleList(Down(before, after, kind) for before, after in pairwise(widths))
         self.mapping = LatentMapping(8 * base, kind)
         self.dropout = nn.Dropout3d(settings.dropout)
-        self.head = GaussianHead(8 * base, latent_channels)
         init_weights(self)
+        self.head = GaussianHead(8 * base, latent_channels)
 
     def forward(self, x: Tensor) -> Encoded:
         """(B, C, D, H, W) to a code and skips."""
@@ -132,8 +132,8 @@ class ResidualEncoder(nn.Module):
         )
         self.mixing = ConvStack(1, 8 * base, 8 * base, kind)
         self.dropout = nn.Dropout3d(settings.dropout)
-        self.head = GaussianHead(8 * base, latent_channels)
         init_weights(self)
+        self.head = GaussianHead(8 * base, latent_channels)
 
     def forward(self, x: Tensor) -> Encoded:
         """(B, C, D, H, W) to a code and skips."""

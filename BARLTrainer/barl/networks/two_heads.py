@@ -33,10 +33,14 @@ class TwoHeads(nn.Module):
         in_channels: channels of the image, 1 or more.
         num_classes: K, background included, 2 to 32.
         settings: size and kind.
+        reach: what the distance head's 1 stands for, in voxels. Its tanh is as wide: the features then say voxels, and
+            what follows from them moves about as fast as the other head. A tanh of the features themselves, scaled up
+            to logits afterwards, would move hundreds of times as fast, and tremble.
     """
 
-    def __init__(self, in_channels: int, num_classes: int, settings: NetworkSettings) -> None:
+    def __init__(self, in_channels: int, num_classes: int, settings: NetworkSettings, reach: float) -> None:
         super().__init__()
+        self.reach = reach
         self.backbone = VNet(in_channels, num_classes, settings)
         self.distance_head = nn.Conv3d(settings.base_filters, num_classes - 1, 1)
         init_weights(self.distance_head)
@@ -45,4 +49,4 @@ class TwoHeads(nn.Module):
         """(B, C, D, H, W) to what both heads say."""
         taps = self.backbone.taps(x)
         features = self.backbone.decoder.dropout(taps.features)
-        return TwoTasks(taps.finest, torch.tanh(self.distance_head(features).float()))
+        return TwoTasks(taps.finest, torch.tanh(self.distance_head(features).float() / self.reach))
