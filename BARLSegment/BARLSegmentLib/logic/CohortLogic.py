@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,7 @@ from barl.cohort import AnnotationVersion, Case, Cohort, Coverage, LabelTable, M
 from barl.cohort.layout import case_id_from, checked_case_id
 from barl.errors import CohortError, ImageError, InputError
 from barl.imaging import find_volumes, read_geometry, read_volume, write_volume
+from barl.imaging.seg_nrrd import Layers, read_layers
 from BARLSegmentLib.logic.CaseNodes import (
     IMAGE,
     SEGMENTATION,
@@ -30,7 +32,7 @@ from BARLSegmentLib.logic.CaseNodes import (
 from BARLSegmentLib.logic.CaseTable import CaseRow, Ranking, caseRows, rankingOfNewestRound
 from BARLSegmentLib.logic.Observers import Observers
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
-from BARLSegmentLib.logic.SegmentationNodes import addEmptySegmentation, addSegmentationFromFile
+from BARLSegmentLib.logic.SegmentationNodes import addEmptySegmentation, addSegmentation, addSegmentationFromFile
 from BARLSegmentLib.logic.ShownLayers import ShownLayers, showAgain, shownLayers, showVolume
 from BARLSegmentLib.logic.VolumeNodes import addVolumeNode, volumeOf
 
@@ -57,6 +59,15 @@ class LoadedCase:
     start: Start
     coverage: Coverage
     """Of the annotation it starts from; complete for all others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _StartingPoint:
+    """Where a case's segmentation comes from."""
+
+    kind: Start
+    path: Path | None = None
+    version: AnnotationVersion | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,10 +249,23 @@ class CohortLogic:
         """
         self.cohort.case(caseId)
         before = shownLayers(self._scene)
-        with self._undoneOnError():
-            volumeNode = self.volumeNodeOf(caseId) or self._addImage(caseId)
-            present = self.segmentationNodeOf(caseId)
-            loaded = self._addStart(caseId, volumeNode) if present is None else self._found(caseId, volumeNode, present)
+        volumeNode, present = self.volumeNodeOf(caseId), self.segmentationNodeOf(caseId)
+        start = self._startOf(caseId)
+        with self._undoneOnError(), ThreadPoolExecutor(1) as beside:
+            # The image takes longest to read; the segmentation is read meanwhile.
+            layers = beside.submit(read_layers, start.path) if present is None and start.path is not None else None
+            volumeNode = volumeNode or self._addImage(caseId)
+            if present is None:
+                present = self._addSegmentation(caseId, volumeNode, start, layers.result() if layers else None)
+            else:
+                start = replace(start, kind=Start.SCENE)
+        loaded = LoadedCase(
+            caseId=caseId,
+            volumeNode=volumeNode,
+            segmentationNode=present,
+            start=start.kind,
+            coverage=start.version.coverage if start.version else Coverage(),
+        )
         self._before = before if self._before is None else self._before
         showVolume(self._scene, volumeNode)
         self.events.notify(CohortEvent(kind="loaded", caseId=caseId))
@@ -304,36 +328,30 @@ class CohortLogic:
         tagNode(node, CaseTag(cohort=self.cohort.folder, caseId=caseId, part=IMAGE))
         return node
 
-    def _addStart(self, caseId: str, volumeNode: Node) -> LoadedCase:
-        version, prediction = self.cohort.annotation(caseId), None
-        table, start, coverage = self.cohort.labels, Start.LABELS, Coverage()
+    def _startOf(self, caseId: str) -> _StartingPoint:
+        """The best that there is to start from."""
+        version = self.cohort.annotation(caseId)
         if version is not None:
-            start, coverage = Start.ANNOTATION, version.coverage
-            node = addSegmentationFromFile(self._scene, f"{caseId} annotation", version.path, table, volumeNode)
-        elif (prediction := self.cohort.latest_prediction(caseId)) is not None:
-            start = Start.PREDICTION
-            node = addSegmentationFromFile(self._scene, f"{caseId} from prediction", prediction, table, volumeNode)
+            return _StartingPoint(kind=Start.ANNOTATION, path=version.path, version=version)
+        prediction = self.cohort.latest_prediction(caseId)
+        return _StartingPoint(kind=Start.PREDICTION if prediction else Start.LABELS, path=prediction)
+
+    def _addSegmentation(self, caseId: str, volumeNode: Node, start: _StartingPoint, layers: Layers | None) -> Node:
+        name = f"{caseId} from prediction" if start.kind is Start.PREDICTION else f"{caseId} annotation"
+        if layers is None:
+            node = addEmptySegmentation(self._scene, name, self.cohort.labels, volumeNode)
         else:
-            node = addEmptySegmentation(self._scene, f"{caseId} annotation", table, volumeNode)
+            node = addSegmentation(self._scene, name, layers, self.cohort.labels, volumeNode)
+        predicted = start.path if start.kind is Start.PREDICTION else None
         tag = CaseTag(
             cohort=self.cohort.folder,
             caseId=caseId,
             part=SEGMENTATION,
-            parent=version.number if version else None,
-            fromPrediction=prediction.relative_to(self.cohort.folder).as_posix() if prediction else None,
+            parent=start.version.number if start.version else None,
+            fromPrediction=predicted.relative_to(self.cohort.folder).as_posix() if predicted else None,
         )
         tagNode(node, tag)
-        return LoadedCase(caseId=caseId, volumeNode=volumeNode, segmentationNode=node, start=start, coverage=coverage)
-
-    def _found(self, caseId: str, volumeNode: Node, segmentationNode: Node) -> LoadedCase:
-        newest = self.cohort.annotation(caseId)
-        return LoadedCase(
-            caseId=caseId,
-            volumeNode=volumeNode,
-            segmentationNode=segmentationNode,
-            start=Start.SCENE,
-            coverage=newest.coverage if newest else Coverage(),
-        )
+        return node
 
     @contextmanager
     def _undoneOnError(self) -> Iterator[None]:
