@@ -382,4 +382,5 @@ def _askForEmptyClasses(cohort: Cohort, caseId: str, painted: Labels, coverage: 
 
 
 def _copy(old: Path, path: Path) -> None:
+    """As a writer of a version, which gives nothing back."""
     shutil.copyfile(old, path)
