@@ -138,9 +138,9 @@ def test_the_work_of_a_crashed_program_is_offered_and_goes_on(
     draw(a_watched_case)
     a_clock.now += 121
     a_logic.tick()
-    assert abandonedDrafts(a_cohort) == ()  # Its program runs.
+    assert a_logic.abandonedDrafts(a_cohort) == ()  # It is at work.
     crash(a_logic, monkeypatch)
-    (draft,) = a_logic.abandonedDrafts(a_cohort)
+    (draft,) = abandonedDrafts(a_cohort)
     assert (draft.caseId, draft.author, draft.parent) == ("P01", "Zoë", 1)
     assert draft.coverage.kind is CoverageKind.SLICES
 
@@ -198,6 +198,40 @@ def test_a_segmentation_that_is_removed_or_closed_leaves_a_draft(
 
     assert draftFiles(a_cohort) == [".json", ".nrrd"]
     a_logic.tick()
+
+
+def test_work_that_left_the_scene_unsaved_is_offered_at_once_and_never_overwritten(
+    a_cohort_logic: CohortLogic,
+    a_logic: CorrectionLogic,
+    a_clock: Clock,
+    a_cohort: Cohort,
+    a_watched_case: LoadedCase,
+) -> None:
+    draw(a_watched_case)
+    a_cohort_logic.unloadCase("P01")
+
+    again = a_cohort_logic.loadCase("P01")
+    a_logic.watch(a_cohort, again.segmentationNode)
+    paint(again.segmentationNode, "jaw", drawing() == 2, again.volumeNode)
+    a_clock.now += 121
+    a_logic.tick()
+
+    (draft,) = a_logic.abandonedDrafts(a_cohort)
+    node = a_logic.openDraft(a_cohort, draft, again.volumeNode)
+    assert segmentVoxels(node, "canal", again.volumeNode)[5, 5, 5]
+    assert len(a_logic.abandonedDrafts(a_cohort)) == 1  # What was drawn in the meantime is offered in its turn.
+
+
+def test_a_draft_of_another_program_that_runs_is_not_offered(
+    a_logic: CorrectionLogic, a_cohort: Cohort, a_watched_case: LoadedCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(a_watched_case)
+    a_logic.cleanup()
+    assert len(abandonedDrafts(a_cohort)) == 1
+
+    monkeypatch.setattr(drafts.Process, "current", classmethod(lambda cls: cls(2, 0.0)))
+
+    assert abandonedDrafts(a_cohort) == ()
 
 
 def test_closing_the_scene_leaves_a_draft(

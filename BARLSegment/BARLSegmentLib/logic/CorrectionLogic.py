@@ -19,7 +19,7 @@ from barl.imaging import Geometry, read_geometry, save_annotation
 from barl.imaging.annotations import known_voxels
 from BARLSegmentLib.logic.CaseNodes import IMAGE, SEGMENTATION, CaseTag, removeWithDisplay, taggedNodes, tagNode, tagOf
 from BARLSegmentLib.logic.CohortLogic import versionOf
-from BARLSegmentLib.logic.Drafts import Draft, Drafts, abandonedDrafts, removeDraft
+from BARLSegmentLib.logic.Drafts import Draft, Drafts, abandonedDrafts, newSession, removeDraft
 from BARLSegmentLib.logic.Observers import Observers
 from BARLSegmentLib.logic.Questions import EmptyClassesQuestion
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
@@ -47,6 +47,9 @@ class _Work:
     node: Node
     cohort: Cohort
     tag: CaseTag
+    session: str
+    """Names its drafts."""
+
     coverage: Coverage
     draftDue: float
     """When the next draft is written, in the clock's seconds."""
@@ -112,6 +115,7 @@ class CorrectionLogic:
             node=segmentationNode,
             cohort=cohort,
             tag=tag,
+            session=newSession(),
             coverage=coverage or Coverage(),
             draftDue=now + self._autosaveSeconds,
             lastTick=now,
@@ -235,8 +239,8 @@ class CorrectionLogic:
         return version
 
     def abandonedDrafts(self, cohort: Cohort, caseId: str | None = None) -> tuple[Draft, ...]:
-        """Work that a program left behind when it ended without saving, the newest first: to be offered."""
-        return abandonedDrafts(cohort, caseId)
+        """Unsaved work whose program has ended or whose segmentation left the scene, newest first: to be offered."""
+        return abandonedDrafts(cohort, caseId, atWork={work.session for work in self._work.values()})
 
     def openDraft(self, cohort: Cohort, draft: Draft, volumeNode: Node) -> Node:
         """Bring a draft into the scene as a new segmentation of its case, watched and unsaved.
@@ -277,8 +281,10 @@ class CorrectionLogic:
         saved = replace(tag, parent=version.number, fromPrediction=None)
         tagNode(node, saved)
         self._change(node.GetID(), tag=saved, coverage=coverage, unsaved=False, undrafted=False)
+        work = self._work.get(node.GetID())
         try:
-            self._drafts.discard(cohort, tag.caseId)
+            if work is not None:
+                self._drafts.discard(cohort, tag.caseId, work.session)
         except InputError as error:  # The version is safe; a draft that stays is offered once more.
             self.events.notify(CorrectionEvent(kind="draft failed", caseId=tag.caseId, message=str(error)))
         self.events.notify(CorrectionEvent(kind="saved", caseId=tag.caseId, message=f"Version {version.number} saved."))
@@ -302,6 +308,7 @@ class CorrectionLogic:
                 work.cohort,
                 work.tag.caseId,
                 work.node,
+                session=work.session,
                 author=self.author,
                 coverage=work.coverage,
                 parent=work.tag.parent,
@@ -382,4 +389,5 @@ def _askForEmptyClasses(cohort: Cohort, caseId: str, painted: Labels, coverage: 
 
 
 def _copy(old: Path, path: Path) -> None:
+    """As a writer of a version, which gives nothing back."""
     shutil.copyfile(old, path)
