@@ -50,7 +50,7 @@ class BARLSegment(ScriptedLoadableModule):
         """Add the tutorial's scans to the Sample Data module."""
         from BARLSegmentLib.SampleScans import registerSampleData
 
-        registerSampleData(Path(self.resourcePath("Icons")), lambda source: BARLSegmentLogic().loadSampleScans())
+        registerSampleData(Path(self.resourcePath("Icons")), lambda source: loadSampleScans())
 
 
 @parameterNodeWrapper
@@ -147,20 +147,21 @@ class BARLSegmentLogic(ScriptedLoadableModuleLogic):
         self.review = ReviewLogic(self.scene)
         self.batch = BatchLogic(self.scene)
 
-    def loadSampleScans(self):
-        """Add the tutorial's synthetic scans to the scene; returns their nodes."""
-        from barl.imaging.volumes import Volume
-        from BARLSegmentLib.logic.VolumeNodes import addVolumeNode
-        from BARLSegmentLib.SampleScans import loadSampleScans
-
-        return loadSampleScans(
-            lambda name, array, geometry: addVolumeNode(self.scene, Volume(array=array, geometry=geometry), name)
-        )
-
     def cleanup(self):
         """Undo all observations; unsaved drawing is kept as drafts, and a training goes on."""
         for part in (self.review, self.overlay, self.monitor, self.correction, self.cohort):
             part.cleanup()
+
+
+def loadSampleScans():
+    """Add the tutorial's synthetic scans to the scene; returns their nodes."""
+    from barl.imaging import Volume
+    from BARLSegmentLib import SampleScans
+    from BARLSegmentLib.logic.VolumeNodes import addVolumeNode
+
+    return SampleScans.loadSampleScans(
+        lambda name, array, geometry: addVolumeNode(slicer.mrmlScene, Volume(array=array, geometry=geometry), name)
+    )
 
 
 class BARLSegmentTest(ScriptedLoadableModuleTest):

@@ -222,6 +222,8 @@ class Application:
         for path in self._paths.values():
             sys.path.remove(str(path.parent))
         self._paths = {}
+        # A scene that Python's garbage collector deletes must call nobody: that would end the process.
+        self._body.scene.RemoveAllObservers()
         self._body.sendPostedEvents(None, QtCore.QEvent.DeferredDelete)
 
     def process(self, seconds: float = 0.0) -> None:
