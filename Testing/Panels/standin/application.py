@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import slicer_core
+import vtk
 from PySide6 import QtCore, QtWidgets
 from PySide6.QtCore import Property, Signal
 
@@ -160,6 +161,7 @@ class Application:
         self._slicer.mrmlScene = scene
         self._body.scene = scene
         logic = slicer_core.vtkMRMLApplicationLogic()
+        logic.SetSliceLogics(vtk.vtkCollection())
         logic.SetHomeDirectory(self._body.directory)
         logic.SetShareDirectory(self._body.directory)
         logic.SetMRMLScene(scene)
