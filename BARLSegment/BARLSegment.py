@@ -4,8 +4,6 @@ This file holds what Slicer looks for by name. The work is in ``BARLSegmentLib``
 """
 
 import getpass
-import shutil
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -37,8 +35,8 @@ class BARLSegment(ScriptedLoadableModule):
         parent.contributors = ["The BARL developers (BARL)"]
         parent.helpText = _(
             "Segment a whole cohort of CBCT, CT or MR volumes from a few annotated ones: annotate two to five, train "
-            "on this computer while you go on annotating, and review the places where the model is unsure. Nothing leaves "
-            "the computer. Not for clinical use."
+            "on this computer while you go on annotating, and review the places where the model is unsure. Nothing "
+            "leaves the computer. Not for clinical use."
         )
         parent.helpText += self.getDefaultModuleDocumentationLink("https://github.com/SlicerBARL/SlicerBARL#readme")
         parent.acknowledgementText = _(
@@ -52,7 +50,7 @@ class BARLSegment(ScriptedLoadableModule):
         """Add the tutorial's scans to the Sample Data module."""
         from BARLSegmentLib.SampleScans import registerSampleData
 
-        registerSampleData(Path(self.resourcePath("Icons")), lambda source: BARLSegmentLogic().loadSampleScans())
+        registerSampleData(Path(self.resourcePath("Icons")), lambda source: loadSampleScans())
 
 
 @parameterNodeWrapper
@@ -128,11 +126,13 @@ class BARLSegmentLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
+        from BARLSegmentLib.logic.BatchLogic import BatchLogic
         from BARLSegmentLib.logic.CohortLogic import CohortLogic
         from BARLSegmentLib.logic.CorrectionLogic import CorrectionLogic
         from BARLSegmentLib.logic.JobProcesses import DetachedProcesses
         from BARLSegmentLib.logic.MonitorLogic import MonitorLogic
         from BARLSegmentLib.logic.OverlayLogic import OverlayLogic
+        from BARLSegmentLib.logic.PythonProgram import pythonProgram
         from BARLSegmentLib.logic.ResultLogic import ResultLogic
         from BARLSegmentLib.logic.ReviewLogic import ReviewLogic
         from BARLSegmentLib.logic.TrainLogic import TrainLogic
@@ -145,16 +145,7 @@ class BARLSegmentLogic(ScriptedLoadableModuleLogic):
         self.results = ResultLogic(self.scene)
         self.overlay = OverlayLogic(self.scene)
         self.review = ReviewLogic(self.scene)
-
-    def loadSampleScans(self):
-        """Add the tutorial's synthetic scans to the scene; returns their nodes."""
-        from barl.imaging.volumes import Volume
-        from BARLSegmentLib.logic.VolumeNodes import addVolumeNode
-        from BARLSegmentLib.SampleScans import loadSampleScans
-
-        return loadSampleScans(
-            lambda name, array, geometry: addVolumeNode(self.scene, Volume(array=array, geometry=geometry), name)
-        )
+        self.batch = BatchLogic(self.scene)
 
     def cleanup(self):
         """Undo all observations; unsaved drawing is kept as drafts, and a training goes on."""
@@ -162,9 +153,15 @@ class BARLSegmentLogic(ScriptedLoadableModuleLogic):
             part.cleanup()
 
 
-def pythonProgram():
-    """Slicer's Python as a program of its own; outside Slicer the Python that runs."""
-    return shutil.which("PythonSlicer") or sys.executable
+def loadSampleScans():
+    """Add the tutorial's synthetic scans to the scene; returns their nodes."""
+    from barl.imaging import Volume
+    from BARLSegmentLib import SampleScans
+    from BARLSegmentLib.logic.VolumeNodes import addVolumeNode
+
+    return SampleScans.loadSampleScans(
+        lambda name, array, geometry: addVolumeNode(slicer.mrmlScene, Volume(array=array, geometry=geometry), name)
+    )
 
 
 class BARLSegmentTest(ScriptedLoadableModuleTest):

@@ -4,7 +4,6 @@ This file holds what Slicer looks for by name. The work is in ``BARLTrainerLib``
 ``BARLSegmentLib``; the engine is the package ``barl`` beside this file.
 """
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -85,10 +84,13 @@ class BARLTrainerLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
+        from BARLSegmentLib.logic.InstallLogic import ChildPython, InstallLogic
+        from BARLSegmentLib.logic.PythonProgram import pythonProgram
         from BARLTrainerLib.Examination import Examination
 
-        self.python = shutil.which("PythonSlicer") or sys.executable
-        self.examination = Examination(self.python, environment=slicer.util.startupEnvironment())
+        environment = slicer.util.startupEnvironment()
+        self.examination = Examination(pythonProgram(), environment=environment)
+        self.install = InstallLogic(runPython=ChildPython(environment=environment), torchInstaller=_torchInstaller())
 
 
 class BARLTrainerTest(ScriptedLoadableModuleTest):
@@ -103,6 +105,21 @@ class BARLTrainerTest(ScriptedLoadableModuleTest):
             unittest.defaultTestLoader.discover(str(folder), pattern="*InSlicer.py")
         )
         self.assertTrue(result.wasSuccessful())
+
+
+def _torchInstaller():
+    """What installs torch; None when the extension PyTorch is not there."""
+    import importlib.util
+
+    if importlib.util.find_spec("PyTorchUtils") is None:
+        return None
+
+    def installer():
+        from PyTorchUtils import PyTorchUtilsLogic
+
+        return PyTorchUtilsLogic()
+
+    return installer
 
 
 def addSegmentPath(moduleFile):

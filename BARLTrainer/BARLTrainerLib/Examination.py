@@ -53,7 +53,7 @@ class Examination:
         """Begin; an examination that is going on is not begun twice."""
         if self.isRunning:
             return
-        self._output = tempfile.TemporaryFile()
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115  (read when the process has ended)
         self._process = subprocess.Popen(
             [self._python, "-c", _CODE],
             stdin=subprocess.DEVNULL,

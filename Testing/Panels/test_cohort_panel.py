@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def test_a_cohort_is_made_of_a_folder_and_shown(an_open_panel: Any) -> None:
 def test_a_cohort_is_made_of_the_checked_volumes_in_the_scene(panel: Any, segment: Any, tmp_path: Path) -> None:
     import qt
 
-    segment.logic.loadSampleScans()
+    sys.modules["BARLSegment"].loadSampleScans()
     panel.ui.folderPath.currentPath = str(tmp_path / "cohort")
     panel.ui.sourceCombo.currentIndex = 1
     panel.ui.volumeList.item(0).setCheckState(qt.Qt.Unchecked)

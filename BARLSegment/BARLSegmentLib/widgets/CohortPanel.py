@@ -23,6 +23,9 @@ from BARLSegmentLib.widgets.MessageLine import MessageLine
 from BARLSegmentLib.widgets.NewCohortForm import NewCohortForm
 from BARLSegmentLib.widgets.Words import coverageWord, roleWord, stateWord
 
+ROW_PIXELS = 24
+"""Height of a line: tall enough to hit, low enough to see a cohort at a glance."""
+
 _ROLES = tuple(Role)
 
 
@@ -122,6 +125,7 @@ class CohortPanel:
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
         self.ui.caseTable.verticalHeader().hide()
+        self.ui.caseTable.verticalHeader().setDefaultSectionSize(ROW_PIXELS)
         for role in _ROLES:
             self.ui.roleCombo.addItem(roleWord(role))
 
@@ -185,8 +189,8 @@ class CohortPanel:
         for number, row in enumerate(self.state.rows):
             self._showRow(number, row)
         self.ui.caseTable.blockSignals(blocked)
-        if selected is not None:
-            self.selectCase(selected)
+        if self.state.rows:
+            self.selectCase(selected or self.state.rows[0].caseId)
 
     def _showRow(self, number: int, row: CaseRow) -> None:
         unsure = "" if row.meanUncertainty is None else f"{row.meanUncertainty:.2f}"

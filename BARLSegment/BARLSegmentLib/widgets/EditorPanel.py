@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import slicer
@@ -32,7 +32,7 @@ class EditorState:
     case: LoadedCase | None = None
     versions: tuple[AnnotationVersion, ...] = ()
     drafts: tuple[Draft, ...] = ()
-    answers: dict[str, bool] = field(default_factory=dict)
+    answers: dict[str, Any] = field(default_factory=dict)
     """What the person has answered for the save that is being asked about."""
 
     question: Question | None = None
@@ -96,8 +96,7 @@ class EditorPanel:
             self._giveNodes()
             self._readVersions()
             self._showCase()
-            return True
-        return False
+        return self.state.case is not None and self.state.case.caseId == caseId
 
     def save(self) -> None:
         """Save the next version, asking in the panel what only a person can decide."""
@@ -137,7 +136,9 @@ class EditorPanel:
                 version = self.correction.saveVersion(
                     self.cohort.cohort, case.segmentationNode, coverage=self._coverage(), **self.state.answers
                 )
+                self.state.case = replace(case, start=Start.ANNOTATION)
                 self._readVersions()
+                self._showCase()
                 self.message.good(_("Saved as version {n} of {case}.").format(n=version.number, case=case.caseId))
                 self.saved.notify(case.caseId)
         except Question as question:
@@ -186,14 +187,13 @@ class EditorPanel:
 
     def _onCohortEvent(self, event: CohortEvent) -> None:
         case = self.state.case
-        if case is None:
-            return
-        gone = event.kind in ("unloaded", "lost") and event.caseId == case.caseId
+        gone = event.kind in ("unloaded", "lost") and case is not None and event.caseId == case.caseId
         if event.kind == "closed" or gone:
             self.state = EditorState()
             self._giveNodes()
             self._showCase()
             self._ask(None)
+        self._showChoices()
 
     def _onCorrectionEvent(self, event: CorrectionEvent) -> None:
         if event.kind == "draft":

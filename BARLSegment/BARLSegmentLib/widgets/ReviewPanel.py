@@ -16,6 +16,7 @@ from BARLSegmentLib.logic.Observers import Observers
 from BARLSegmentLib.logic.OverlayLogic import OverlayLogic
 from BARLSegmentLib.logic.ResultLogic import ResultLogic, ShownPrediction
 from BARLSegmentLib.logic.ReviewLogic import ReviewLogic, ReviewProgress
+from BARLSegmentLib.widgets.CohortPanel import ROW_PIXELS
 from BARLSegmentLib.widgets.Connections import Connections
 from BARLSegmentLib.widgets.MessageLine import MessageLine
 from BARLSegmentLib.widgets.Suggestion import byNeed
@@ -77,6 +78,7 @@ class ReviewPanel:
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setStretchLastSection(True)
         self.ui.predictionTable.verticalHeader().hide()
+        self.ui.predictionTable.verticalHeader().setDefaultSectionSize(ROW_PIXELS)
         self.ui.thresholdSlider.value = overlay.settings.threshold
         self.ui.opacitySlider.value = overlay.settings.opacity
         self._connect()

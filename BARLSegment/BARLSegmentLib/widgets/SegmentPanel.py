@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import qt
 import slicer
 
+from BARLSegmentLib.logic.BatchLogic import BatchLogic
 from BARLSegmentLib.logic.CohortLogic import CohortEvent, CohortLogic
 from BARLSegmentLib.logic.CorrectionLogic import CorrectionLogic
 from BARLSegmentLib.logic.MonitorLogic import Change, MonitorEvent, MonitorLogic
@@ -17,6 +18,7 @@ from BARLSegmentLib.logic.ResultLogic import ResultLogic
 from BARLSegmentLib.logic.ReviewLogic import ReviewLogic
 from BARLSegmentLib.logic.SceneTypes import Scene
 from BARLSegmentLib.logic.TrainLogic import TrainLogic
+from BARLSegmentLib.widgets.BatchPanel import BatchPanel
 from BARLSegmentLib.widgets.CohortPanel import CohortPanel, CohortWish
 from BARLSegmentLib.widgets.Connections import Connections
 from BARLSegmentLib.widgets.EditorPanel import EditorPanel
@@ -39,6 +41,7 @@ class Logics(Protocol):
     results: ResultLogic
     overlay: OverlayLogic
     review: ReviewLogic
+    batch: BatchLogic
 
 
 class SegmentPanel:
@@ -61,15 +64,16 @@ class SegmentPanel:
         self.review = ReviewPanel(
             logic.cohort, logic.results, logic.overlay, logic.review, lambda: logic.correction.author, loadUi
         )
+        self.batch = BatchPanel(logic.batch, logic.cohort, loadUi)
         self._steps: tuple[tuple[Any, Any], ...] = (
             (self.ui.cohortStep, self.cohort),
             (self.ui.editorStep, self.editor),
             (self.ui.trainStep, self.train),
             (self.ui.reviewStep, self.review),
+            (self.ui.batchStep, self.batch),
         )
         for step, panel in self._steps:
             step.layout().addWidget(panel.widget)
-        self.ui.batchStep.hide()
         self.timer = qt.QTimer(self.widget)
         self.timer.setInterval(AUTOSAVE_TICK_MS)
         self._tag: Any = None
@@ -136,6 +140,7 @@ class SegmentPanel:
         if predicted or event.change is Change.ENDED:
             self.cohort.refresh()
             self.review.refresh()
+            self.batch.refresh()
         if event.change in (Change.STATUS, Change.ENDED):
             self._showNext()
 

@@ -65,6 +65,8 @@ class TrainPanel:
     ) -> None:
         self.train, self.monitor, self.cohort, self._scene = train, monitor, cohort, scene
         self.state = TrainState()
+        self.settings: dict[str, Any] = {}
+        """Settings of the method by name, for who wants to try something from the Python console."""
         self.widget = loadUi("TrainPanel")
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.message = MessageLine(self.ui.messageLabel)
@@ -105,6 +107,7 @@ class TrainPanel:
                 method=CARDS[self.ui.methodCombo.currentIndex].name,
                 minutes=self.ui.minutesSpin.value,
                 fromRound=fromRound,
+                settings=self.settings,
             )
             folder = self.train.start(self.cohort.cohort, wish)
             self.follow(folder)
@@ -210,9 +213,9 @@ class TrainPanel:
         """The charts are made when there is something to draw; a removed one comes back."""
         self.monitor.showCurves()
         for view, chart in ((self.ui.lossView, self.monitor.losses), (self.ui.scoreView, self.monitor.scores)):
-            node = self._plotViewNode(view.objectName)
-            if node.GetPlotChartNodeID() != chart.chartNode.GetID():
-                node.SetPlotChartNodeID(chart.chartNode.GetID())
+            node, chartNode = self._plotViewNode(view.objectName), chart.chartNode
+            if chartNode is not None and node.GetPlotChartNodeID() != chartNode.GetID():
+                node.SetPlotChartNodeID(chartNode.GetID())
                 view.setMRMLScene(self._scene)
                 view.setMRMLPlotViewNode(node)
             view.fitToContent()

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import slicer_core
+import vtk
 from PySide6 import QtCore, QtWidgets
 from PySide6.QtCore import Property, Signal
 
@@ -160,6 +161,7 @@ class Application:
         self._slicer.mrmlScene = scene
         self._body.scene = scene
         logic = slicer_core.vtkMRMLApplicationLogic()
+        logic.SetSliceLogics(vtk.vtkCollection())
         logic.SetHomeDirectory(self._body.directory)
         logic.SetShareDirectory(self._body.directory)
         logic.SetMRMLScene(scene)
@@ -222,6 +224,8 @@ class Application:
         for path in self._paths.values():
             sys.path.remove(str(path.parent))
         self._paths = {}
+        # A scene that Python's garbage collector deletes must call nobody: that would end the process.
+        self._body.scene.RemoveAllObservers()
         self._body.sendPostedEvents(None, QtCore.QEvent.DeferredDelete)
 
     def process(self, seconds: float = 0.0) -> None:

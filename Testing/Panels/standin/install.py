@@ -17,6 +17,7 @@ from standin.binding import Binding
 from standin.facts import Facts
 from standin.namespaces import ClassNamespace, FunctionModule, SlicerNamespace
 from standin.parameter_nodes import ParameterNodeModule
+from standin.sample_data import SampleDataModule
 from standin.slicer_util import UtilBodies
 
 
@@ -47,6 +48,7 @@ def installed(version: str = "5.10") -> Iterator[StandIn]:
         "slicer.i18n": FunctionModule("slicer.i18n", binding, _translations()),
         "slicer.ScriptedLoadableModule": FunctionModule("slicer.ScriptedLoadableModule", binding, scripted.BODIES),
         "slicer.parameterNodeWrapper": ParameterNodeModule(binding),
+        "SampleData": SampleDataModule(binding.facts),
     }
     before = {name: module for name, module in sys.modules.items() if _is_ours(name)}
     sys.modules.update(modules)
@@ -59,6 +61,7 @@ def installed(version: str = "5.10") -> Iterator[StandIn]:
         yield StandIn(application=application, binding=binding, util=util, slicer=slicer)
     finally:
         application.close()
+        binding.connections.removeAll()
         # What was imported meanwhile knows this stand-in's qt, and what was reloaded is not what other tests know.
         for name in [name for name in sys.modules if _is_ours(name)]:
             del sys.modules[name]

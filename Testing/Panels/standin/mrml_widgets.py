@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, ClassVar
 
 import slicer_core
@@ -21,12 +22,13 @@ class _SceneWidget(QtWidgets.QWidget):
         super().__init__(parent)
         self._scene: Any = None
         self._tags: list[tuple[Any, int]] = []
+        self.destroyed.connect(functools.partial(_remove_observers, self._tags))
 
     def mrmlScene(self) -> Any:
         return self._scene
 
     def setMRMLScene(self, scene: Any) -> None:
-        self._unobserve()
+        _remove_observers(self._tags)
         self._scene = scene
         if scene is not None:
             for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent):
@@ -37,10 +39,11 @@ class _SceneWidget(QtWidgets.QWidget):
     def _follow(self) -> None:
         """What is shown after the scene changed."""
 
-    def _unobserve(self) -> None:
-        for observed, tag in self._tags:
-            observed.RemoveObserver(tag)
-        self._tags = []
+
+def _remove_observers(tags: list[tuple[Any, int]], *_: Any) -> None:
+    while tags:
+        observed, tag = tags.pop()
+        observed.RemoveObserver(tag)
 
 
 class qMRMLWidget(_SceneWidget):

@@ -98,6 +98,13 @@ class Connections:
             QtCore.QObject.disconnect(each[2])
         return bool(found)
 
+    def removeAll(self) -> None:
+        """Disconnect everything: the application outlives a test, and must not call its functions."""
+        for made in self._made.values():
+            for _signature, _receiver, connection in made:
+                QtCore.QObject.disconnect(connection)
+            made.clear()
+
     def guarded(self, receiver: Callable[..., Any]) -> Callable[..., Any]:
         """Called with as many arguments as it declares; its exceptions are kept for the test."""
         limit = positional_count(receiver)

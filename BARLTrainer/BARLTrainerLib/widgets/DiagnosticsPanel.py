@@ -1,0 +1,145 @@
+"""What this computer has, what is missing, and its installation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from BARLSegmentLib.logic.InstallLogic import InstallLogic, InstallPlan
+from BARLSegmentLib.widgets.Connections import Connections
+from BARLSegmentLib.widgets.MessageLine import MessageLine
+from BARLTrainerLib.Examination import Examination, Findings
+
+_POLL_MS = 300
+
+
+@dataclass
+class DiagnosticsState:
+    """What the panel shows."""
+
+    findings: Findings | None = None
+    plan: InstallPlan | None = None
+    """What the person is being asked about."""
+
+
+class DiagnosticsPanel:
+    """Shows an ``Examination`` and drives an ``InstallLogic``.
+
+    Args:
+        examination: looks at the computer in a process of its own.
+        install: installs what is missing.
+        loadUi: gives the widget of a .ui file.
+    """
+
+    def __init__(self, examination: Examination, install: InstallLogic, loadUi: Callable[[str], Any]) -> None:
+        self.examination, self.install = examination, install
+        self.state = DiagnosticsState()
+        self.widget = loadUi("DiagnosticsPanel")
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        self.message = MessageLine(self.ui.messageLabel)
+        self.timer = qt.QTimer(self.widget)
+        self.timer.setInterval(_POLL_MS)
+        self._connections = Connections()
+        header = self.ui.factTable.horizontalHeader()
+        header.setSectionResizeMode(0, qt.QHeaderView.ResizeToContents)
+        header.setStretchLastSection(True)
+        self.ui.factTable.verticalHeader().hide()
+        self._connect()
+        self._show()
+
+    def cleanup(self) -> None:
+        """Undo all connections; an examination that is going on is ended."""
+        self.timer.stop()
+        self.examination.stop()
+        self._connections.undoAll()
+
+    def examine(self) -> None:
+        """Look at the computer; the answer comes in seconds, and the window does not wait."""
+        with self.message.telling():
+            self.examination.start()
+            self.timer.start()
+        self._show()
+
+    def poll(self) -> None:
+        """See whether the answer is there."""
+        findings = self.examination.read()
+        if findings is not None:
+            self.state.findings = findings
+            self.timer.stop()
+        self._show()
+
+    def text(self) -> str:
+        """The table as text."""
+        findings = self.state.findings
+        lines = [f"{what}: {found}" for what, found in findings.facts] if findings is not None else []
+        return "\n".join([*lines, *(findings.problems if findings is not None else ())])
+
+    def _connect(self) -> None:
+        ui, connect = self.ui, self._connections.signal
+        connect(ui.checkButton, "clicked(bool)", lambda _checked: self.examine())
+        connect(ui.copyButton, "clicked(bool)", lambda _checked: self._onCopy())
+        connect(ui.installButton, "clicked(bool)", lambda _checked: self._onInstall())
+        connect(ui.yesButton, "clicked(bool)", lambda _checked: self._onYes())
+        connect(ui.noButton, "clicked(bool)", lambda _checked: self._ask(None))
+        connect(self.timer, "timeout()", self.poll)
+
+    def _onCopy(self) -> None:
+        slicer.app.clipboard().setText(self.text())
+        self.message.good(_("Copied. Paste it where you ask your question."))
+
+    def _onInstall(self) -> None:
+        with self.message.telling():
+            wheels = self.ui.wheelPath.currentPath.strip()
+            plan = self.install.plan(wheelFolder=Path(wheels) if wheels else None)
+            if plan.isEmpty:
+                self.message.good(str(plan))
+            else:
+                self._ask(plan)
+
+    def _ask(self, plan: InstallPlan | None) -> None:
+        self.state.plan = plan
+        self.ui.questionRow.visible = plan is not None
+        self.ui.questionLabel.setText("" if plan is None else str(plan))
+        if plan is not None:
+            self.ui.yesButton.setFocus()
+
+    def _onYes(self) -> None:
+        plan = self.state.plan
+        if plan is None:
+            return
+        self._ask(None)
+        with self.message.telling():
+            self.message.info(_("Installing. The window may not answer for some minutes."))
+            slicer.app.processEvents()
+            self.install.install(plan, self._onLine)
+            self.message.good(_("Everything is installed and was tried."))
+            self.examine()
+
+    def _onLine(self, line: str) -> None:
+        self.message.info(line)
+        slicer.app.processEvents()
+
+    def _show(self) -> None:
+        findings, busy = self.state.findings, self.examination.isRunning
+        self.ui.checkButton.enabled = not busy
+        self.ui.copyButton.enabled = findings is not None
+        if busy:
+            self.ui.verdictLabel.setText(_("Looking at this computer..."))
+        elif findings is None:
+            self.ui.verdictLabel.setText(_("Press Check again to see what this computer has."))
+        else:
+            words = "\n".join(findings.problems) or _("Everything that BARL needs is here.")
+            self.ui.verdictLabel.setText(words)
+        self._showFacts(findings.facts if findings is not None else ())
+
+    def _showFacts(self, facts: tuple[tuple[str, str], ...]) -> None:
+        self.ui.factTable.setRowCount(len(facts))
+        for row, (what, found) in enumerate(facts):
+            self.ui.factTable.setItem(row, 0, qt.QTableWidgetItem(what))
+            self.ui.factTable.setItem(row, 1, qt.QTableWidgetItem(found))

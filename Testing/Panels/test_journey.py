@@ -1,0 +1,177 @@
+"""A study through widgets alone, with a real training process on the CPU.
+
+    BARL_PICTURES=docs/images/tutorial python -m pytest Testing/Panels/test_journey.py
+
+also writes the pictures of docs/tutorial.md.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from standin.install import StandIn
+from tutorial_pictures import Camera, useTheme
+
+from barl.phantom import make_case
+
+SHAPE, SPACING_MM = (32, 48, 48), 1.6
+LEARNING_MINUTES = 0.5
+PATIENCE_S = 240.0
+
+
+class Person:
+    """Who sits in front of the module: presses buttons, draws, waits and looks."""
+
+    def __init__(self, standin: StandIn, widget: Any, camera: Camera) -> None:
+        self.application, self.panel, self.logic, self.camera = standin.application, widget.panel, widget.logic, camera
+
+    def waits_for(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait while the application lives."""
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < end, f"waited in vain for {what}: {self.says()}"
+            self.application.process(0.1)
+
+    def says(self) -> str:
+        """All that the panels say now."""
+        panels = (self.panel.cohort, self.panel.editor, self.panel.train, self.panel.review, self.panel.batch)
+        return " | ".join(panel.ui.messageLabel.text for panel in panels if panel.ui.messageLabel.text)
+
+    def draws(self, case: str) -> None:
+        """Draw what is there, as strokes in every slice would, and save it."""
+        import slicer
+
+        truth = make_case(int(case[-2:]) - 1, SHAPE, SPACING_MM)[1]
+        loaded = self.panel.editor.state.case
+        segmentation = loaded.segmentationNode.GetSegmentation()
+        for label in self.logic.cohort.cohort.labels.labels:
+            identifier = segmentation.GetSegmentIdBySegmentName(label.name)
+            mask = (truth == label.value).astype(np.uint8)
+            slicer.util.updateSegmentBinaryLabelmapFromArray(
+                mask, loaded.segmentationNode, identifier, loaded.volumeNode
+            )
+        self.panel.editor.ui.editor.updateWidgetFromMRML()
+
+    def saves(self) -> None:
+        """Press Save, and answer what is asked."""
+        self.panel.editor.ui.saveButton.click()
+        while self.panel.editor.state.question is not None:
+            self.panel.editor.ui.yesButton.click()
+
+    def opens(self, step: Any) -> None:
+        """Show one step."""
+        self.panel.show(step)
+
+
+@pytest.fixture
+def person(standin: StandIn, segment: Any) -> Iterator[Person]:
+    """With a camera, when pictures are wanted."""
+    folder = os.environ.get("BARL_PICTURES")
+    useTheme(dark=bool(os.environ.get("BARL_DARK")))
+    camera = Camera(standin, segment.parent, Path(folder).absolute() if folder else None)
+    yield Person(standin, segment, camera)
+    camera.close()
+
+
+@pytest.mark.timeout(900)
+def test_a_study_from_six_scans_to_a_segmented_folder(person: Person, standin: StandIn, tmp_path: Path) -> None:
+    panel, ui, picture = person.panel, person.panel.ui, person.camera.take
+    picture("01-start")
+
+    # Make a cohort of six scans that are in the scene.
+    sys.modules["BARLSegment"].loadSampleScans()
+    cohort = panel.cohort.ui
+    cohort.folderPath.currentPath = str(tmp_path / "jaws")
+    cohort.newSection.collapsed = False
+    cohort.nameEdit.text = "Jaws"
+    cohort.sourceCombo.currentIndex = 1
+    picture("02-new-cohort")
+    cohort.createButton.click()
+    assert cohort.caseTable.rowCount == 6, person.says()
+    picture("03-cases")
+
+    # Annotate two of them.
+    panel.editor.ui.nextButton.click()
+    ui.editorStep.collapsed = False
+    person.opens(ui.editorStep)
+    person.camera.fit()
+    picture("04-empty-case")
+    for case in ("scan_01", "scan_02"):
+        if panel.editor.state.case.caseId != case:
+            panel.editor.ui.nextButton.click()
+        assert panel.editor.state.case.caseId == case
+        person.draws(case)
+        person.saves()
+        assert "Saved as version 1" in panel.editor.ui.messageLabel.text, person.says()
+    picture("05-drawn")
+    assert ui.nextLabel.text.startswith("Next: train")
+
+    # Check, and keep one annotated case apart to measure with.
+    person.opens(ui.cohortStep)
+    cohort.auditButton.click()
+    picture("06-checked")
+
+    # Train, and go on annotating meanwhile.
+    person.opens(ui.trainStep)
+    panel.train.ui.methodCombo.currentIndex = 0
+    panel.train.ui.minutesSpin.value = LEARNING_MINUTES
+    panel.train.settings = {"network.base_filters": 4}
+    picture("07-before-training")
+    panel.train.ui.trainButton.click()
+    person.waits_for(lambda: panel.train.ui.lossView.isVisible() or panel.train.state.isActive, "the training")
+    person.waits_for(lambda: (panel.train.state.status.step or 0) > 2 or not panel.train.state.isActive, "steps")
+    person.application.process(2.0)
+    picture("08-training")
+    person.opens(ui.editorStep)
+    panel.editor.ui.nextButton.click()
+    person.draws("scan_03")
+    person.saves()
+    assert "The training runs" in ui.nextLabel.text or not panel.train.state.isActive
+    picture("09-annotating-meanwhile")
+    person.waits_for(lambda: not panel.train.state.isActive, "the end of the training")
+    assert panel.train.state.status.state.value == "finished", panel.train.ui.statusLabel.text
+    person.opens(ui.trainStep)
+    picture("10-trained")
+
+    # Review: the overlay, regions, accept, correct.
+    person.opens(ui.reviewStep)
+    assert panel.review.ui.predictionTable.rowCount > 0, person.says()
+    panel.review.ui.loadButton.click()
+    person.camera.fit()
+    assert panel.review.state.shown is not None, person.says()
+    picture("11-unsure")
+    panel.review.ui.overlayCheck.checked = False
+    picture("12-prediction")
+    panel.review.ui.acceptCaseButton.click()
+    assert "Accepted" in panel.review.ui.messageLabel.text, person.says()
+    picture("13-accepted")
+    panel.review.ui.predictionTable.setCurrentCell(0, 0)
+    panel.review.ui.loadButton.click()
+    corrected = panel.review.state.shown.caseId
+    panel.review.ui.correctButton.click()
+    person.draws(corrected)
+    person.saves()
+    assert corrected in panel.editor.ui.messageLabel.text, person.says()
+    picture("14-corrected")
+
+    # Segment a folder with the round's model.
+    person.opens(ui.batchStep)
+    panel.batch.ui.inputPath.currentPath = str(tmp_path / "jaws" / "images")
+    panel.batch.ui.outputPath.currentPath = str(tmp_path / "segmented")
+    panel.batch.ui.runButton.click()
+    person.waits_for(lambda: panel.batch.state.batch is None, "the batch")
+    assert (tmp_path / "segmented" / "volumes.csv").is_file(), person.says()
+    picture("15-everything")
+
+    # Close in the middle, come back: all is as it was.
+    again = standin.application.reload("BARLSegment")
+    assert again.logic.cohort.isOpen
+    assert again.panel.cohort.ui.caseTable.rowCount == 6
+    assert again.panel.train.state.status.state.value == "finished"

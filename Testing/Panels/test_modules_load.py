@@ -1,0 +1,84 @@
+"""Both modules as Slicer finds them: loaded, entered, left, reloaded, closed; sample data registered."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from standin import ui_files
+from standin.facts import Facts
+from standin.install import StandIn, installed
+
+ROOT = Path(__file__).parents[2]
+UI_FILES = sorted(ROOT.glob("BARL*/Resources/UI/*.ui"))
+
+
+@pytest.mark.parametrize("version", ["5.10", "5.12"])
+@pytest.mark.parametrize("path", UI_FILES, ids=lambda path: path.stem)
+def test_every_ui_file_holds_only_what_slicer_has(path: Path, version: str) -> None:
+    ui_files.check(Facts(version), path)
+
+
+@pytest.mark.parametrize("module", ["BARLSegment", "BARLTrainer"])
+@pytest.mark.parametrize("version", ["5.10", "5.12"])
+def test_a_module_is_loaded_entered_left_and_cleaned_up(module: str, version: str) -> None:
+    with installed(version) as standin:
+        standin.application.load(ROOT / module / f"{module}.py")
+        widget = standin.application.widget(module)
+
+        widget.enter()
+        if hasattr(widget, "exit"):
+            widget.exit()
+        widget.enter()
+        widget.cleanup()
+
+        assert standin.binding.problems == []
+
+
+def test_the_modules_file_alone_imports_neither_the_engine_nor_the_panels(standin: StandIn) -> None:
+    before = set(sys.modules)
+
+    standin.application.load(ROOT / "BARLSegment" / "BARLSegment.py")
+    standin.application.load(ROOT / "BARLTrainer" / "BARLTrainer.py")
+
+    loaded = {
+        name for name in set(sys.modules) - before if name.startswith(("BARLSegmentLib.", "BARLTrainerLib", "barl"))
+    }
+    assert loaded <= {"BARLSegmentLib.Reloading"}
+
+
+def test_one_folder_among_the_module_paths_is_enough(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if "BARL" not in each])
+    monkeypatch.setattr(sys, "meta_path", [each for each in sys.meta_path if "editable" not in repr(each).lower()])
+
+    standin.application.load(ROOT / "BARLSegment" / "BARLSegment.py")
+
+    assert str(ROOT / "BARLTrainer") in sys.path or any("barl" in name for name in sys.modules)
+
+
+def test_sample_scans_are_registered_when_slicer_has_started(standin: StandIn, segment: Any) -> None:
+    import SampleData
+
+    standin.binding.unwrap(standin.slicer.app).startupCompleted.emit()
+
+    source = SampleData.registered[0]
+    assert (source.category, source.sampleName) == ("BARL", "BARLScans")
+    assert Path(source.thumbnailFileName).is_file()
+
+
+def test_sample_scans_come_into_the_scene_without_a_download(standin: StandIn, segment: Any) -> None:
+    import SampleData
+    import slicer
+
+    standin.binding.unwrap(standin.slicer.app).startupCompleted.emit()
+    nodes = SampleData.registered[0].customDownloader(SampleData.registered[0])
+
+    assert [node.GetName() for node in nodes] == [f"scan_{number:02d}" for number in range(1, 7)]
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 6
+
+
+def test_the_scripts_that_run_in_slicer_can_be_read() -> None:
+    for path in ROOT.glob("BARL*/Testing/Python/*.py"):
+        compile(path.read_text(encoding="utf-8"), str(path), "exec")
