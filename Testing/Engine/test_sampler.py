@@ -26,6 +26,7 @@ from barl.training.sampler import (
     cut_label,
     farthest,
     find_box,
+    keep_in_sight,
     keep_inside,
 )
 from barl.training.views import BEND_POINTS, Chance, ViewSettings, draw_affine, draw_bend
@@ -170,6 +171,34 @@ def test_a_bent_patch_finds_in_its_box_what_it_finds_in_the_whole_volume(cpu: to
         cut = cut_from(volume, center, affine, patch, bend)
         torch.testing.assert_close(cut, cut_image(volume, whole, grid), atol=1e-4, rtol=0)
         assert not torch.allclose(cut, cut_from(volume, center, affine, patch), atol=0.1)
+
+
+@pytest.mark.parametrize("corner", [(0, 0, 0), (0, 23, 12), (23, 0, 23), (12, 12, 12)])
+def test_a_bent_and_turned_patch_shows_the_voxel_it_was_drawn_for(corner: Size, cpu: torch.device) -> None:
+    label = np.full((24, 24, 24), 255, np.uint8)
+    label[corner] = 1
+    views = replace(STILL, bend=1.0, bend_share=1, rotation_degrees=40, affine_share=1)
+    asked = settings((16, 12, 8), labeled=30, unlabeled=0, foreground=1, views=views)
+    batch = Sampler([a_case(label)], [], asked, Chance(1, cpu)).next_batch()
+    # One voxel of a bent image may fall between those of the patch: it is seen where the patch is not stretched.
+    assert (batch.label == 1).any(dim=(1, 2, 3)).float().mean() > 0.6
+
+
+def test_a_voxel_that_a_bend_moves_out_of_sight_is_brought_back(cpu: torch.device) -> None:
+    chance, patch = Chance(5, cpu), (16, 12, 20)
+    views = ViewSettings(bend=0.8, bend_share=1, affine_share=1)
+    center = [20.0, 20.0, 20.0]
+    for _ in range(30):
+        affine, bend = draw_affine(views, CUBE, chance), draw_bend(views, patch, chance)
+        assert bend is not None
+        place = [20 + chance.index(13) - 6 for _ in range(3)]
+        moved = keep_in_sight(place, center, affine, patch, bend)
+        low = torch.linspace(0, 39, 40)
+        d, h, w = torch.meshgrid(low, low, low, indexing="ij")
+        where = torch.stack([d, h, w])
+        box = find_box(moved, affine, patch, (40, 40, 40), farthest(bend))
+        seen = cut_image(where, box, PatchPlaces(patch, CPU).grid(torch.from_numpy(box.lie), torch.from_numpy(bend)))
+        assert float((seen - torch.tensor(place).view(3, 1, 1, 1)).norm(dim=0).min()) < 1.2
 
 
 def test_labels_bend_with_their_image(cpu: torch.device) -> None:

@@ -28,6 +28,7 @@ from barl.training.views import (
     Chance,
     IntensityChange,
     ViewSettings,
+    bend_at,
     change_intensity,
     draw_affine,
     draw_bend,
@@ -36,6 +37,9 @@ from barl.training.views import (
 )
 
 Size = tuple[int, int, int]
+
+_ITERATIONS = 8
+"""Each takes away half of the error or more; an error only moves the patch a little further than it had to be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +174,7 @@ class Sampler:
         affine = draw_affine(settings.views, settings.spacing_mm, self.chance)
         bend = draw_bend(settings.views, settings.patch_size_voxels, self.chance)
         if shows_place:
-            center = keep_in_sight(place, center, affine, settings.patch_size_voxels)
+            center = keep_in_sight(place, center, affine, settings.patch_size_voxels, bend)
         box = find_box(center, affine, settings.patch_size_voxels, case.shape, farthest(bend))
         return Draw(case, box, bend, draw_intensity(settings.views, self.chance, strength))
 
@@ -186,18 +190,33 @@ class Sampler:
         return [int(v) for v in group.indices[self.chance.index(len(group.indices))]]
 
 
-def keep_in_sight(place: Sequence[int], center: Sequence[float], affine: np.ndarray, patch: Size) -> list[float]:
-    """Move the center of a turned patch as little as it takes to show a voxel.
+def keep_in_sight(
+    place: Sequence[int], center: Sequence[float], affine: np.ndarray, patch: Size, bend: np.ndarray | None = None
+) -> list[float]:
+    """Move the center of a turned and bent patch as little as it takes to show a voxel.
 
     A patch that was kept inside the volume has a voxel of the border in its corner, and turns it out of sight; of a
     thin stroke at the border nothing might be left.
     """
     offset = np.linalg.solve(affine, np.subtract(place, center))
     reach = (np.array(patch) - 1) / 2
-    if (np.abs(offset) <= reach).all():
+    if (np.abs(offset) + farthest(bend) <= reach).all():
         return list(center)
-    moved: list[float] = (np.array(place) - affine @ offset.clip(-reach, reach)).tolist()
+    if bend is None:
+        offset = offset.clip(-reach, reach)
+    else:
+        shown = _bent_back(offset, reach, patch, bend)
+        offset = shown + bend_at(bend, shown, patch)
+    moved: list[float] = (np.array(place) - affine @ offset).tolist()
     return moved
+
+
+def _bent_back(offset: np.ndarray, reach: np.ndarray, patch: Size, bend: np.ndarray) -> np.ndarray:
+    """Where in the patch an offset is seen, by iteration; the nearest place in it where it is out of sight."""
+    shown = offset.clip(-reach, reach)
+    for _ in range(_ITERATIONS):
+        shown = (offset - bend_at(bend, shown, patch)).clip(-reach, reach)
+    return shown
 
 
 def keep_inside(center: Sequence[int], shape: Size, patch: Size) -> list[float]:

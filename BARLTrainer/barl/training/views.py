@@ -179,9 +179,19 @@ def spline_weights(extent: int) -> np.ndarray:
 
     Uniform cubic B-splines (de Boor 1978), as ITK's ``BSplineTransform`` uses them.
     """
-    spans = BEND_POINTS - 3
-    place = (np.arange(extent) + 0.5) / extent * spans
-    distance = np.abs(place[:, None] + 1 - np.arange(BEND_POINTS)[None])
+    return _spline((np.arange(extent) + 0.5) / extent)
+
+
+def bend_at(bend: np.ndarray, offset: np.ndarray, patch: tuple[int, int, int]) -> np.ndarray:
+    """(3,) shift along D, H and W of the place at an offset from the patch's center, in voxels of the patch."""
+    d, h, w = (_spline(np.array([place / extent + 0.5]))[0] for place, extent in zip(offset, patch, strict=True))
+    shift: np.ndarray = np.einsum("cdhw,d,h,w->c", bend, d, h, w)
+    return shift
+
+
+def _spline(share: np.ndarray) -> np.ndarray:
+    """(N, 5) weights of the control points at shares, 0 to 1, of a patch's edge."""
+    distance = np.abs(share[:, None] * (BEND_POINTS - 3) + 1 - np.arange(BEND_POINTS)[None])
     near = 2 / 3 - distance**2 + distance**3 / 2
     far = np.clip(2 - distance, 0, None) ** 3 / 6
     weights: np.ndarray = np.where(distance < 1, near, far).astype(np.float32)
