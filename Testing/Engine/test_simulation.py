@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from barl.cli import main
 from barl.cohort import Cohort, CoverageKind, LabelTable, Modality, Role
 from barl.errors import InputError, JobFailedError, SettingsError
 from barl.imaging import Geometry, write_volume
@@ -191,6 +192,29 @@ def test_too_little_truth_is_told_before_anything_is_made(
     few = {case_id: truth[case_id] for case_id in ("P0", "P4")}
     with pytest.raises(InputError, match="nothing is left to correct"):
         simulate(a_cohort, few, tmp_path / "out", asked())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--seeds", "0,one"), "takes whole numbers"),
+        (("--strategies", "regions,luck"), "strategies must be some of"),
+        (("--set", "training.epochs=3"), "no setting 'epochs'"),
+        (("--method", "unet"), "method must be one of"),
+    ],
+)
+def test_the_command_line_refuses_before_anything_is_made(
+    a_cohort: Cohort,
+    truth: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, str],
+    told: str,
+) -> None:
+    folders = ("--truth", str(truth["P0"].parent), "--output", str(tmp_path / "out"))
+    assert main(["simulate", str(a_cohort.folder), *folders, *options, "--json"]) == 2
+    assert told in json.loads(capsys.readouterr().out)["error"]["message"]
     assert not (tmp_path / "out").exists()
 
 
