@@ -313,6 +313,18 @@ def test_a_class_that_no_annotation_holds_any_more_is_warned_of(
     assert "holds rim any more" in warning
 
 
+def test_strokes_without_background_are_used_and_warned_of(
+    a_cohort: Cohort, live: tuple[LiveCases, RoundData], a_job: JobFolder
+) -> None:
+    strokes = np.full(GRID.shape, 255, np.uint8)
+    strokes[8, 9, 10:22] = 1
+    save_annotation(a_cohort, "P1", strokes, coverage=Coverage(kind=CoverageKind.SCRIBBLES), author="test")
+    live[0].take(0)
+    assert ids(live[1].labeled) == ["P0", "P1"]
+    (warning,) = told(a_job, "warning")
+    assert "Case P1: Annotation 1 has strokes of structures and none of background" in warning
+
+
 def test_another_process_does_the_same_by_the_leaders_words(
     a_cohort: Cohort, live: tuple[LiveCases, RoundData], a_job: JobFolder
 ) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from barl.cli import main
 from barl.cohort import Cohort, CoverageKind, LabelTable, Modality, Role
 from barl.errors import InputError, JobFailedError, SettingsError
 from barl.imaging import Geometry, write_volume
 from barl.imaging.annotations import load_annotation
+from barl.jobs import State, Status, read_status
 from barl.run_job import run
 from barl.simulation import SimulationSettings, measured_cases, simulate
 
@@ -161,19 +163,34 @@ def test_another_question_needs_another_folder_and_more_of_the_same_does_not(
     assert trained == ["start-0 0001", "slices-0 0002", "slices-0 0003"]
 
 
+def test_a_training_that_outlived_a_simulation_is_waited_for(
+    a_cohort: Cohort, truth: dict[str, Path], tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Path] = []
+
+    def status(folder: Path) -> Status:
+        looks.append(folder)
+        return Status(state=State.RUNNING) if len(looks) == 1 else read_status(folder)
+
+    def wait(folder: Path, **_: Any) -> Status:
+        if read_status(folder).state is State.QUEUED:  # What goes on beside the simulation.
+            assert run(folder) == 0
+        return read_status(folder)
+
+    monkeypatch.setattr("barl.simulation.study.read_status", status)
+    monkeypatch.setattr("barl.simulation.study.wait", wait)
+    simulate(a_cohort, truth, tmp_path / "out", asked(strategies=("all",)))
+    assert trained == ["all-0 0002"]
+
+
 def test_a_training_that_fails_is_told(
     a_cohort: Cohort, truth: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("barl.simulation.study.launch", lambda folder: None)
-    monkeypatch.setattr("barl.simulation.study.wait", lambda folder, **_: _failed(folder))
+    failed = Status(state=State.FAILED, error="no memory")
+    monkeypatch.setattr("barl.simulation.study.wait", lambda folder, **_: failed)
     with pytest.raises(JobFailedError, match=r"0001 ended as failed: no memory"):
         simulate(a_cohort, truth, tmp_path / "out", asked())
-
-
-def _failed(folder: Path) -> Any:
-    from barl.jobs import State, Status
-
-    return Status(state=State.FAILED, error="no memory")
 
 
 def test_measured_are_the_validation_cases_or_a_fifth(a_cohort: Cohort, truth: dict[str, Path]) -> None:
@@ -191,6 +208,29 @@ def test_too_little_truth_is_told_before_anything_is_made(
     few = {case_id: truth[case_id] for case_id in ("P0", "P4")}
     with pytest.raises(InputError, match="nothing is left to correct"):
         simulate(a_cohort, few, tmp_path / "out", asked())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--seeds", "0,one"), "takes whole numbers"),
+        (("--strategies", "regions,luck"), "strategies must be some of"),
+        (("--set", "training.epochs=3"), "no setting 'epochs'"),
+        (("--method", "unet"), "method must be one of"),
+    ],
+)
+def test_the_command_line_refuses_before_anything_is_made(
+    a_cohort: Cohort,
+    truth: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, str],
+    told: str,
+) -> None:
+    folders = ("--truth", str(truth["P0"].parent), "--output", str(tmp_path / "out"))
+    assert main(["simulate", str(a_cohort.folder), *folders, *options, "--json"]) == 2
+    assert told in json.loads(capsys.readouterr().out)["error"]["message"]
     assert not (tmp_path / "out").exists()
 
 

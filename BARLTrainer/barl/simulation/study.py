@@ -22,7 +22,7 @@ from barl.evaluation.metrics import score_case
 from barl.imaging.annotations import load_annotation, save_annotation
 from barl.imaging.segmentations import Labels, read_labels
 from barl.imaging.volumes import read_geometry
-from barl.jobs import State, launch, read_status, request_stop, wait
+from barl.jobs import State, Status, launch, read_status, request_stop, wait
 from barl.simulation.choices import Drawing, by_chance, choose
 from barl.simulation.settings import SimulationSettings
 from barl.training.job import create
@@ -171,16 +171,12 @@ class Study:
         """
         rounds = cohort.rounds()
         folder = rounds[number] if len(rounds) > number else create(cohort.folder, self._wish(seed))
+        if read_status(folder).state in (State.RUNNING, State.STOPPING):
+            _wait(folder, say)  # It outlived the call that was cut short.
         if read_status(folder).state is State.FINISHED:
             return
         launch(folder)
-        try:
-            status = wait(
-                folder, poll_seconds=_POLL_SECONDS, on_look=lambda one: say(f"{one.stage} {one.percent or 0:.0f} %")
-            )
-        except KeyboardInterrupt:
-            request_stop(folder)
-            raise
+        status = _wait(folder, say)
         if status.state is not State.FINISHED:
             raise JobFailedError(
                 f"The training {folder} ended as {status.state.value}: {status.error or 'see its log'}"
@@ -210,6 +206,17 @@ class Study:
             scores = score_case(guess.array, truth, table=cohort.labels, spacing_dhw_mm=guess.geometry.spacing_dhw_mm)
             dice[case_id] = {score.name: score.dice for score in scores if score.dice is not None}
         return dice
+
+
+def _wait(folder: Path, say: Callable[[str], None]) -> Status:
+    """Until a training ends; Ctrl-C stops it too."""
+    try:
+        return wait(
+            folder, poll_seconds=_POLL_SECONDS, on_look=lambda one: say(f"{one.stage} {one.percent or 0:.0f} %")
+        )
+    except KeyboardInterrupt:
+        request_stop(folder)
+        raise
 
 
 def _note(number: int) -> str:

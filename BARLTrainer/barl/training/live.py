@@ -14,6 +14,7 @@ from typing import Any
 
 from barl.cohort import AnnotationVersion, Case, Cohort, Role
 from barl.errors import JobError
+from barl.imaging.audit import NO_BACKGROUND, PAINT_BACKGROUND
 from barl.imaging.cache import PreparedCache
 from barl.imaging.preprocess import Recipe
 from barl.training.cases import PlacedCase, ReadCase, RoundData, read_case
@@ -98,8 +99,7 @@ class LiveCases:
             self._data.remove(change.case_id)
         else:
             self._data.put(change.read)
-            if change.read.lies_in_the_air:
-                self._reporter.warning(IN_THE_AIR.format(case=change.case_id), case=change.case_id)
+            self._warn_of_label(change.read)
         after = self._data.cases.get(change.case_id)
         self._reporter.annotation(
             f"Case {change.case_id}: {_told(before, after)}, from step {step + 1} on.",
@@ -108,6 +108,14 @@ class LiveCases:
             role=Role.EXCLUDED if after is None else after.role,
             step=step,
         )
+
+    def _warn_of_label(self, read: ReadCase) -> None:
+        """What the audit would have said of it before a training."""
+        if read.lies_in_the_air:
+            self._reporter.warning(IN_THE_AIR.format(case=read.case_id), case=read.case_id)
+        elif read.version is not None and read.places and not any(p.count for p in read.places if p.value == 0):
+            words = f"{NO_BACKGROUND.format(number=read.version.number)} {PAINT_BACKGROUND}"
+            self._reporter.warning(f"Case {read.case_id}: {words}", case=read.case_id)
 
     def _warn_of_lost_classes(self, before: set[int]) -> None:
         names = ("background", *self._cohort.labels.names)
