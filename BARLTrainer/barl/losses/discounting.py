@@ -24,5 +24,5 @@ def discounted_supervision(log_probability: Tensor, belief: Tensor) -> Tensor:
     """
     taught = belief.detach()
     apart = divergence(log_probability, taught)
-    wrong = functional.nll_loss(log_probability, taught.argmax(dim=1), reduction="none")
+    wrong = functional.nll_loss(log_probability, taught.max(dim=1).indices, reduction="none")
     return (torch.exp(-apart) * wrong).mean() + apart.mean()

@@ -94,19 +94,14 @@ class Settings:
 class Look:
     """What one network says of a batch, with gradient."""
 
-    labeled: Tensor
-    """Log-softmax of the labeled patches, (L, K, D, H, W)."""
+    log_probability: Tensor
+    """Log-softmax of the labeled, then of the unlabeled patches, (L + U, K, D, H, W)."""
 
-    unlabeled: Tensor
-    """Log-softmax of the unlabeled patches, (U, K, D, H, W)."""
+    probability: Tensor
+    """Softmax of the same."""
 
     features: Tensor
     """Of the unlabeled patches below the last head, (U, F, D, H, W)."""
-
-    @property
-    def everything(self) -> Tensor:
-        """Both, (L + U, K, D, H, W)."""
-        return torch.cat([self.labeled, self.unlabeled])
 
 
 class DualNetworks:
@@ -127,10 +122,11 @@ class DualNetworks:
     def training_step(self, model: Pair, batch: Batch, progress: Progress) -> LossTerms:
         """Learn from labels, from each other, and from what both are sure of."""
         looks = (self._look(model.first, batch), self._look(model.second, batch))
+        count = len(batch.labeled)
         # Divergences and roots need all their digits, which autocast would take from them.
         with torch.autocast(batch.label.device.type, enabled=False):
-            dices = [soft_dice(look.labeled.exp(), batch.label) for look in looks]
-            errors = [cross_entropy(look.labeled, batch.label) for look in looks]
+            dices = [soft_dice(look.probability[:count], batch.label) for look in looks]
+            errors = [cross_entropy(look.log_probability[:count], batch.label) for look in looks]
             parts = {"supervised": 0.5 * torch.stack(dices + errors).sum()}
             parts |= self._between(looks, batch)
             if not self.settings.as_released:
@@ -162,24 +158,23 @@ class DualNetworks:
     def _look(self, network: EncoderDecoder, batch: Batch) -> Look:
         view = batch.weak if self.settings.unlabeled_view == "weak" else batch.strong
         taps = network.taps(torch.cat([batch.labeled, view]))
-        labeled, unlabeled = torch.split(taps.finest.float().log_softmax(dim=1), [len(batch.labeled), len(view)])
-        return Look(labeled=labeled, unlabeled=unlabeled, features=taps.features[len(batch.labeled) :])
+        log_probability = taps.finest.float().log_softmax(dim=1)
+        features = taps.features[len(batch.labeled) :]
+        return Look(log_probability=log_probability, probability=log_probability.exp(), features=features)
 
     def _between(self, looks: tuple[Look, Look], batch: Batch) -> dict[str, Tensor]:
         """L_cross on labels; L_u and L_reg on all voxels, labeled or not."""
         s = self.settings
+        first, second = looks
         parts = {}
         if s.rectification_weight:
-            first, second = (look.labeled.exp() for look in looks)
-            disputed = disputed_voxels(first, second, s.confidence)
-            parts["rectification"] = rectification(first, batch.label, disputed) + rectification(
-                second, batch.label, disputed
-            )
-        log_first, log_second = (look.everything for look in looks)
+            known = [look.probability[: len(batch.labeled)] for look in looks]
+            disputed = disputed_voxels(known[0], known[1], s.confidence)
+            parts["rectification"] = torch.stack([rectification(p, batch.label, disputed) for p in known]).sum()
         if s.pseudo_weight:
-            parts["pseudo"] = discounted_supervision(log_second, log_first.exp())
+            parts["pseudo"] = discounted_supervision(second.log_probability, first.probability)
         if s.cosine_weight:
-            parts["cosine"] = cosine_distance(log_first.exp(), log_second.exp())
+            parts["cosine"] = cosine_distance(first.probability, second.probability)
         return parts
 
     def _sure(
@@ -187,17 +182,16 @@ class DualNetworks:
     ) -> dict[str, Tensor]:
         """L_ent of both networks, L_c of the student."""
         s = self.settings
-        parts = {}
-        first, second = looks
-        label = reliable_label(first.unlabeled.detach().exp(), second.unlabeled.detach().exp(), s.reliable_share)
+        first, second = (look.probability[len(batch.labeled) :].detach() for look in looks)
+        label = reliable_label(first, second, s.reliable_share)
         if s.unlabeled_view == "strong" and batch.pasted is not None:
             label = torch.where(batch.pasted >= 0, batch.pasted, label)
+        parts = {}
         if s.entropy_weight:
-            parts["entropy"] = filtered_supervision(first.unlabeled, label) + filtered_supervision(
-                second.unlabeled, label
-            )
+            logs = [look.log_probability[len(batch.labeled) :] for look in looks]
+            parts["entropy"] = torch.stack([filtered_supervision(log, label) for log in logs]).sum()
         if s.contrast_weight:
-            features = torch.where(first_leads, second.features, first.features)
-            guess = torch.where(first_leads, second.unlabeled, first.unlabeled).argmax(dim=1)
-            parts["contrast"] = prototype_contrast(features, label, guess, first.unlabeled.shape[1], progress.step)
+            features = torch.where(first_leads, looks[1].features, looks[0].features)
+            guess = torch.where(first_leads, second, first).max(dim=1).indices
+            parts["contrast"] = prototype_contrast(features, label, guess, first.shape[1], progress.step)
         return parts
