@@ -100,12 +100,14 @@ def test_all_codes_have_one_shape_and_decode_to_the_patch() -> None:
 
 
 def test_a_patch_that_is_all_one_class_has_a_code_of_its_own() -> None:
-    """Normalization alone would make them all look the same."""
+    """Normalization alone would make them all look the same, or like anything, once a voxel differs."""
     torch.manual_seed(0)
     encoder = MaskEncoder(2, 4, TINY)
-    all_classes = [torch.full((1, *PATCH), index) for index in (0, 1)]
-    first, second = (encoder(known_classes(label, 2)).mean for label in all_classes)
-    assert float((first - second).detach().abs().mean()) > 0.1
+    label = [torch.full((1, *PATCH), index) for index in (0, 1, 0)]
+    label[2][0, 3, 3, 3] = 1
+    background, foreground, nearly = (encoder(known_classes(of_patch, 2)).mean.detach() for of_patch in label)
+    assert float((background - foreground).abs().mean()) > 0.1
+    assert float((background - nearly).abs().mean()) < 0.05
 
 
 def test_an_encoder_refuses_a_patch_it_cannot_halve_often_enough() -> None:
@@ -157,6 +159,16 @@ def test_alignment_moves_encoders_and_never_the_masks_code(a_batch: Batch) -> No
         method.settings = replace(method.settings, alignment_weight=1.0)
         moved = {name for name, one in whole.items() if not torch.equal(one, without.get(name, 0 * one))}
         assert owners(dict.fromkeys(moved)) == ENCODERS
+
+
+def test_unlabeled_codes_are_aligned_with_the_other_one_as_it_is(a_batch: Batch) -> None:
+    """Each encoder is moved to the other's code, and that code's own encoder not by the same term."""
+    method, model = built("semigda", {"threshold": 1.0})
+    found = gradients(model, method.training_step(model, without_labels(a_batch), END).total)
+    own, other = model.mapping(a_batch.strong).code, model.residual(a_batch.strong).code.detached()
+    expected = 0.3 * wasserstein(own.mean, own.deviation, other.mean, other.deviation).mean()
+    gradient = gradients(model, expected)["mapping.head.mean.weight"]
+    torch.testing.assert_close(found["mapping.head.mean.weight"], gradient, rtol=1e-2, atol=1e-5)
 
 
 def test_on_unlabeled_patches_each_branch_learns_from_the_other(a_batch: Batch) -> None:

@@ -9,6 +9,7 @@ Shapes: B patches, M sets, D H W voxels.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -75,18 +76,20 @@ def spread(values: Tensor, reach: float, smoothness: float, kind: torch.dtype | 
         kind: what the products are computed in, by default the type of the values. bfloat16 has float32's range, and
             its three digits suffice for a sum whose logarithm is multiplied by h.
     """
-    exponents, weights = gaussians(reach, smoothness)
-    total = (1 - float(weights.sum())) * values
-    given = values.to(kind or values.dtype)
+    kind = kind or values.dtype
+    given = values.to(kind)
+    depth, height, width = (_along_axis(size, reach, smoothness, values.device, kind) for size in values.shape[2:])
+    weights = gaussians(reach, smoothness)[1].tolist()
+    total = (1 - sum(weights)) * values
     with torch.autocast(values.device.type, enabled=False):
-        for exponent, weight in zip(exponents, weights, strict=True):
-            along = [_along_axis(size, exponent, given) for size in values.shape[2:]]
-            x = along[1] @ (given @ along[2])
-            x = (weight * along[0]) @ x.flatten(-2)
+        for weight, along_d, along_h, along_w in zip(weights, depth, height, width, strict=True):
+            x = along_h @ (given @ along_w)
+            x = (weight * along_d) @ x.flatten(-2)
             total += x.view(values.shape)
     return total
 
 
+@lru_cache(maxsize=64)
 def gaussians(reach: float, smoothness: float) -> tuple[np.ndarray, np.ndarray]:
     """Exponents a_j and weights w_j with sum_j w_j exp(-a_j r^2) = exp(-r / h) for r from 1 voxel to ``reach``.
 
@@ -110,8 +113,8 @@ class _Spread(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, reach: float, smoothness: float) -> Tensor:
         where = values.device.type
-        short = torch.is_autocast_enabled(where) and values.dtype == torch.float32
-        ctx.kernel = (reach, smoothness, torch.get_autocast_dtype(where) if short else values.dtype)
+        short = torch.is_autocast_enabled(where) and torch.get_autocast_dtype(where) == torch.bfloat16
+        ctx.kernel = (reach, smoothness, torch.bfloat16 if short else values.dtype)
         return spread(values, *ctx.kernel)
 
     @staticmethod
@@ -119,12 +122,14 @@ class _Spread(torch.autograd.Function):
         return spread(gradients[0], *ctx.kernel), None, None
 
 
-def _along_axis(size: int, exponent: float, like: Tensor) -> Tensor:
-    place = torch.arange(size, device=like.device, dtype=torch.float32)
-    squares = (place[:, None] - place[None]).square()
-    if like.dtype == torch.float64:
-        squares = squares.double()
-    return torch.exp(-exponent * squares).to(like.dtype)
+@lru_cache(maxsize=64)
+def _along_axis(
+    size: int, reach: float, smoothness: float, device: torch.device, kind: torch.dtype
+) -> tuple[Tensor, ...]:
+    """(size, size) for each Gaussian: exp(-a (i - j)^2). Patches have few sizes, so that they are made once."""
+    place = np.arange(size)
+    squares = np.square(place[:, None] - place[None])
+    return tuple(torch.from_numpy(np.exp(-a * squares)).to(device, kind) for a in gaussians(reach, smoothness)[0])
 
 
 def _nearest_along(square: Tensor, axis: int, reach: int) -> Tensor:

@@ -26,6 +26,9 @@ _MOST = 6.0
 """Largest logarithm of a variance in size: e^-6 to e^6 is all there is, and none of it overflows."""
 
 
+_LEAST_VARIANCE = 0.1
+"""What the mask encoder adds to a variance before it divides by it; half a mask of 0 and 1 has 0.25."""
+
 _FIRST = -3.0
 """Logarithm of a variance in the beginning."""
 
@@ -73,8 +76,9 @@ class GaussianHead(nn.Module):
 class MaskEncoder(nn.Module):
     """From a label to the Gaussian of its latent code.
 
-    Normalization makes a patch that is all one class look like any other such patch; the shares of the classes in each
-    cell, given to the head directly, tell them apart.
+    Masks have no noise, and a patch that is nearly all one class hardly varies: usual normalization would blow up a
+    voxel, or a rounding error, to a whole code. Here what varies little stays small, and the shares of the classes in
+    each cell, given to the head directly, tell such patches apart.
 
     Args:
         num_classes: K.
@@ -90,6 +94,9 @@ class MaskEncoder(nn.Module):
         for before, after in pairwise(widths):
             layers += [Down(before, after, kind), ConvStack(1, after, after, kind)]
         self.body = nn.Sequential(*layers)
+        for part in self.body.modules():
+            if isinstance(part, nn.InstanceNorm3d | nn.BatchNorm3d):
+                part.eps = _LEAST_VARIANCE
         self.shares = nn.AvgPool3d(LATENT_STRIDE)
         init_weights(self)
         self.head = GaussianHead(widths[-1] + num_classes, latent_channels)
