@@ -114,6 +114,21 @@ def test_renaming_and_recoloring_a_segment_are_changes(a_logic: CorrectionLogic,
     assert a_logic.hasUnsavedChanges(a_watched_case.segmentationNode)
 
 
+def test_a_segmentation_that_is_replaced_as_by_undo_is_still_watched(
+    a_logic: CorrectionLogic, a_watched_case: LoadedCase
+) -> None:
+    node = a_watched_case.segmentationNode
+    other = slicer.vtkSegmentation()
+    other.DeepCopy(node.GetSegmentation())
+    a_logic._change(node.GetID(), unsaved=False)
+
+    node.SetAndObserveSegmentation(other)
+    assert a_logic.hasUnsavedChanges(node)
+    a_logic._change(node.GetID(), unsaved=False)
+    draw(a_watched_case)
+    assert a_logic.hasUnsavedChanges(node)
+
+
 def test_a_saved_version_takes_the_draft_away(
     a_logic: CorrectionLogic, a_clock: Clock, a_cohort: Cohort, a_watched_case: LoadedCase
 ) -> None:

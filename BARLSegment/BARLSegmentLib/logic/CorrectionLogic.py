@@ -127,8 +127,10 @@ class CorrectionLogic:
             segmentation.SegmentAdded,
             segmentation.SegmentRemoved,
             segmentation.SegmentModified,
+            slicer.vtkMRMLSegmentationNode.SegmentationChangedEvent,
         ):
-            self._observe(segmentationNode.GetSegmentation(), event, lambda subject: self._onChanged(nodeId))
+            # The node tells its segmentation's events on, also when it gets another one.
+            self._observe(segmentationNode, event, lambda subject: self._onChanged(nodeId))
 
     def setCoverage(self, segmentationNode: Node, coverage: Coverage) -> None:
         """Say what a watched segmentation tells about; its next draft remembers."""
@@ -337,7 +339,7 @@ class CorrectionLogic:
         work = self._work.pop(nodeId, None)
         if work is None:
             return
-        gone = [pair for pair in self._observations if pair[0] is work.node.GetSegmentation()]
+        gone = [pair for pair in self._observations if pair[0] is work.node]
         for subject, observation in gone:
             subject.RemoveObserver(observation)
         self._observations = [pair for pair in self._observations if pair not in gone]
