@@ -96,7 +96,12 @@ class ChildPython:
         tooLate = threading.Event()
         lines: list[str] = []
         with self._started(arguments) as process:
-            timer = threading.Timer(timeoutSeconds, lambda: (tooLate.set(), process.kill()))
+
+            def end() -> None:
+                tooLate.set()
+                process.kill()
+
+            timer = threading.Timer(timeoutSeconds, end)
             timer.start()
             try:
                 for line in process.stdout or ():
