@@ -417,6 +417,23 @@ def test_two_cohorts_one_after_the_other_do_not_mix_cases_of_one_name(
     assert segmentNames(loaded.segmentationNode) == ["jaw", "teeth"]
 
 
+def test_nodes_of_another_cohort_in_the_scene_are_not_taken_for_ones_own(
+    a_scene: Any, a_logic: CohortLogic, tmp_path: Path
+) -> None:
+    mine = a_logic.loadCase("P01")
+    other = Cohort.create(tmp_path / "other", name="other", modality=Modality.CT, labels=LABELS)
+    other.add_case(writeImage(tmp_path / "o" / "P01.nrrd", imageArray(5)))
+    second = CohortLogic(a_scene)
+    second.open(other.folder)
+
+    theirs = second.loadCase("P01")
+
+    assert theirs.volumeNode is not mine.volumeNode
+    assert second.loadedCases() == ("P01",)
+    second.cleanup()
+    assert a_logic.segmentationNodeOf("P01") is mine.segmentationNode
+
+
 def test_an_earlier_version_is_shown_beside_the_work(a_logic: CohortLogic, a_cohort: Cohort) -> None:
     annotate(a_cohort, "P01")
     annotate(a_cohort, "P01", np.zeros(SHAPE, np.uint8))

@@ -14,6 +14,7 @@ from cohort_scene import Clock, annotate, drawing, paint, segmentVoxels
 
 from barl.atomic import write_json
 from barl.cohort import Cohort, Coverage, CoverageKind
+from barl.errors import StorageError
 from barl.imaging import load_annotation
 from BARLSegmentLib.logic import Drafts as drafts
 from BARLSegmentLib.logic.CohortLogic import CohortLogic, LoadedCase
@@ -112,6 +113,21 @@ def test_renaming_and_recoloring_a_segment_are_changes(a_logic: CorrectionLogic,
     a_watched_case.segmentationNode.GetSegmentation().GetNthSegment(0).SetName("renamed")
 
     assert a_logic.hasUnsavedChanges(a_watched_case.segmentationNode)
+
+
+def test_a_segmentation_that_is_replaced_as_by_undo_is_still_watched(
+    a_logic: CorrectionLogic, a_cohort: Cohort, a_watched_case: LoadedCase
+) -> None:
+    node = a_watched_case.segmentationNode
+    other = slicer.vtkSegmentation()
+    other.DeepCopy(node.GetSegmentation())
+    assert not a_logic.hasUnsavedChanges(node)
+
+    node.SetAndObserveSegmentation(other)
+    assert a_logic.hasUnsavedChanges(node)
+    a_logic.saveVersion(a_cohort, node, coverage=COMPLETE)
+    draw(a_watched_case)
+    assert a_logic.hasUnsavedChanges(node)
 
 
 def test_a_saved_version_takes_the_draft_away(
@@ -283,6 +299,25 @@ def test_a_cohort_that_cannot_be_written_is_told_and_drawing_goes_on(
 
     assert [event.kind for event in seen] == ["draft failed"]
     assert a_logic.hasUnsavedChanges(a_watched_case.segmentationNode)
+
+
+def test_work_that_cannot_be_drafted_is_not_taken_out_of_the_scene(
+    a_scene: Any, a_logic: CorrectionLogic, a_cohort: Cohort
+) -> None:
+    cohortLogic = CohortLogic(a_scene, beforeRemoval=a_logic.secure)
+    cohortLogic.open(a_cohort.folder)
+    case = cohortLogic.loadCase("P01")
+    a_logic.watch(a_cohort, case.segmentationNode)
+    (a_cohort.folder / "drafts").write_text("in the way")
+    draw(case)
+
+    for leave in (lambda: cohortLogic.unloadCase("P01"), cohortLogic.close):
+        with pytest.raises(StorageError):
+            leave()
+        assert cohortLogic.segmentationNodeOf("P01") is case.segmentationNode
+
+    a_logic.saveVersion(a_cohort, case.segmentationNode, coverage=COMPLETE, allowEmpty=True)
+    cohortLogic.cleanup()
 
 
 def test_a_cohort_that_was_deleted_while_shown_is_not_made_anew(

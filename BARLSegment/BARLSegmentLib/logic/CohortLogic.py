@@ -86,11 +86,20 @@ class CohortLogic:
     Args:
         scene: the scene to show cases in.
         ranking: which cases want a look first; by default what the newest round left.
+        beforeRemoval: called with each node before any is removed, such as ``CorrectionLogic.secure``; when it raises,
+            all stay.
     """
 
-    def __init__(self, scene: Scene, *, ranking: Ranking = rankingOfNewestRound) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        *,
+        ranking: Ranking = rankingOfNewestRound,
+        beforeRemoval: Callable[[Node], None] = lambda node: None,
+    ) -> None:
         self._scene = scene
         self._ranking = ranking
+        self._beforeRemoval = beforeRemoval
         self._cohort: Cohort | None = None
         self._before: tuple[ShownLayers, ...] | None = None
         self._removing = False
@@ -99,8 +108,10 @@ class CohortLogic:
 
     def cleanup(self) -> None:
         """Close the cohort and stop looking at the scene."""
-        self.close()
-        self._scene.RemoveObserver(self._observation)
+        try:
+            self.close()
+        finally:
+            self._scene.RemoveObserver(self._observation)
 
     @property
     def cohort(self) -> Cohort:
@@ -344,6 +355,8 @@ class CohortLogic:
             raise
 
     def _removeNodes(self, nodes: list[Node], *, keepLent: bool) -> None:
+        for node in nodes:
+            self._beforeRemoval(node)
         self._removing = True
         try:
             for node in nodes:
