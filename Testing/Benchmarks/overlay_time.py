@@ -121,6 +121,7 @@ def _views(folder: Path) -> list[Row]:
         _timed("toggle the overlay", 50, then(lambda _: overlay.toggle())),
         _timed("change the threshold", 50, then(lambda index: overlay.setThreshold(0.1 + 0.05 * (index % 10)))),
         _timed("jump to a region", 50, then(lambda _: review.next())),
+        _timed("of which all but drawing", 50, lambda _: review.next()),
     ]
     overlay.cleanup()
     review.cleanup()

@@ -227,7 +227,6 @@ class OverlayLogic:
             self._map = None
 
     def _forget(self) -> None:
-        """The scene closes: its nodes go, and there is nothing to bring back."""
+        """The scene closes: its volumes go, but the slice views stay, with the opacity they had before."""
+        self.hide()
         self._map = None
-        self._shown = False
-        self._before.clear()
