@@ -126,6 +126,7 @@ class BARLSegmentLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
+        from BARLSegmentLib.Examination import Examination
         from BARLSegmentLib.logic.BatchLogic import BatchLogic
         from BARLSegmentLib.logic.CohortLogic import CohortLogic
         from BARLSegmentLib.logic.CorrectionLogic import CorrectionLogic
@@ -141,6 +142,7 @@ class BARLSegmentLogic(ScriptedLoadableModuleLogic):
         self.cohort = CohortLogic(self.scene)
         self.correction = CorrectionLogic(self.scene, author=getpass.getuser())
         self.train = TrainLogic(DetachedProcesses(pythonProgram(), environment=slicer.util.startupEnvironment()))
+        self.examination = Examination(pythonProgram(), environment=slicer.util.startupEnvironment())
         self.monitor = MonitorLogic(self.scene)
         self.results = ResultLogic(self.scene)
         self.overlay = OverlayLogic(self.scene)

@@ -84,9 +84,9 @@ class BARLTrainerLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
+        from BARLSegmentLib.Examination import Examination
         from BARLSegmentLib.logic.InstallLogic import ChildPython, InstallLogic
         from BARLSegmentLib.logic.PythonProgram import pythonProgram
-        from BARLTrainerLib.Examination import Examination
 
         environment = slicer.util.startupEnvironment()
         self.examination = Examination(pythonProgram(), environment=environment)

@@ -78,3 +78,37 @@ def images(tmp_path: Path) -> Path:
         array = np.random.default_rng(number).integers(-200, 1500, (8, 10, 12)).astype(np.int16)
         write_volume(folder / f"scan_{number + 1:02d}.nrrd", array, centered_geometry((8, 10, 12), 1.0))
     return folder
+
+
+@pytest.fixture
+def a_cohort_folder(images: Path, tmp_path: Path) -> Path:
+    """A cohort of three cases and two structures on disk."""
+    from barl.cohort import Cohort, LabelTable, Modality
+
+    labels = LabelTable.from_names(["jaw", "teeth"])
+    cohort = Cohort.create(tmp_path / "cohort ä", name="Jaws", modality=Modality.CBCT, labels=labels)
+    for path in sorted(images.iterdir()):
+        cohort.add_case(path)
+    return cohort.folder
+
+
+@pytest.fixture
+def an_open_module(segment: Any, a_cohort_folder: Path) -> Any:
+    """The module with that cohort open."""
+    segment.panel.cohort.open(str(a_cohort_folder))
+    return segment
+
+
+def paint(segment: Any, *names: str) -> None:
+    """Draw a small box for each structure into the case that is being edited."""
+    import numpy as np
+    import slicer
+
+    case = segment.panel.editor.state.case
+    segmentation = case.segmentationNode.GetSegmentation()
+    for number, name in enumerate(names):
+        mask = np.zeros((8, 10, 12), np.uint8)
+        mask[2 + 2 * number : 4 + 2 * number, 3:6, 3:8] = 1
+        slicer.util.updateSegmentBinaryLabelmapFromArray(
+            mask, case.segmentationNode, segmentation.GetSegmentIdBySegmentName(name), case.volumeNode
+        )

@@ -68,7 +68,7 @@ class MessageLine:
             )
 
     def _show(self, kind: str, text: str) -> None:
-        self._label.setStyleSheet(f"border-left: 3px solid {_EDGES[kind]}; padding: 2px 6px;")
+        self._label.setStyleSheet(f"border: 0px; border-left: 3px solid {_EDGES[kind]}; padding: 2px 6px;")
         # Names of files and cases may hold what looks like markup.
         self._label.setText(html.escape(text).replace("\n", "<br>"))
         self._label.show()

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import qt
 import slicer
 
+from BARLSegmentLib.Examination import Examination
 from BARLSegmentLib.logic.BatchLogic import BatchLogic
 from BARLSegmentLib.logic.CohortLogic import CohortEvent, CohortLogic
 from BARLSegmentLib.logic.CorrectionLogic import CorrectionLogic
@@ -38,6 +39,7 @@ class Logics(Protocol):
     correction: CorrectionLogic
     train: TrainLogic
     monitor: MonitorLogic
+    examination: Examination
     results: ResultLogic
     overlay: OverlayLogic
     review: ReviewLogic
@@ -60,7 +62,7 @@ class SegmentPanel:
         presets = readPresets(resources / "LabelPresets.json")
         self.cohort = CohortPanel(logic.cohort, logic.scene, loadUi, presets)
         self.editor = EditorPanel(logic.correction, logic.cohort, logic.scene, loadUi)
-        self.train = TrainPanel(logic.train, logic.monitor, logic.cohort, logic.scene, loadUi)
+        self.train = TrainPanel(logic.train, logic.monitor, logic.cohort, logic.examination, logic.scene, loadUi)
         self.review = ReviewPanel(
             logic.cohort, logic.results, logic.overlay, logic.review, lambda: logic.correction.author, loadUi
         )
@@ -129,6 +131,7 @@ class SegmentPanel:
         observe(self.editor.saved, self._onSaved)
         observe(self.review.wishes, self._onReviewWish)
         self._connections.signal(self.timer, "timeout()", self.logic.correction.tick)
+        self._connections.signal(self.ui.trainStep, "contentsCollapsed(bool)", self._onTrainStep)
 
     def _onCohortEvent(self, event: CohortEvent) -> None:
         if event.kind in ("opened", "closed") and self._parameters is not None:
@@ -147,6 +150,11 @@ class SegmentPanel:
     def _onCohortWish(self, wish: CohortWish) -> None:
         if self.editor.load(wish.caseId):
             self.show(self.ui.editorStep)
+
+    def _onTrainStep(self, collapsed: bool) -> None:
+        """Only who comes to train wants to know the device; finding out takes a process and some seconds."""
+        if not collapsed:
+            self.train.examine()
 
     def _onSaved(self, _caseId: str) -> None:
         self.cohort.refresh()

@@ -13,13 +13,14 @@ from slicer.i18n import tr as _
 
 from barl.catalog import CARDS
 from barl.jobs import State, Status
+from BARLSegmentLib.Examination import Examination, Findings
 from BARLSegmentLib.logic.CohortLogic import CohortEvent, CohortLogic
 from BARLSegmentLib.logic.MonitorLogic import Change, MonitorEvent, MonitorLogic
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
 from BARLSegmentLib.logic.TrainLogic import TrainLogic, TrainWish
 from BARLSegmentLib.widgets.Connections import Connections
 from BARLSegmentLib.widgets.MessageLine import MessageLine
-from BARLSegmentLib.widgets.TrainWords import eventWords, statusWords
+from BARLSegmentLib.widgets.TrainWords import deviceWords, eventWords, statusWords
 
 TICK_MS = 500
 """Often enough for a bar that moves, and a tick takes a few milliseconds."""
@@ -37,6 +38,8 @@ class TrainState:
     """The round that is shown, running or not."""
 
     status: Status | None = None
+    findings: Findings | None = None
+    """What the examination of the computer found."""
 
     @property
     def isActive(self) -> bool:
@@ -51,6 +54,7 @@ class TrainPanel:
         train: starts and stops.
         monitor: follows the job by its files.
         cohort: what is trained.
+        examination: tells the device, by a process of its own.
         scene: where the curves are.
         loadUi: gives the widget of a .ui file.
     """
@@ -60,10 +64,12 @@ class TrainPanel:
         train: TrainLogic,
         monitor: MonitorLogic,
         cohort: CohortLogic,
+        examination: Examination,
         scene: Scene,
         loadUi: Callable[[str], Any],
     ) -> None:
         self.train, self.monitor, self.cohort, self._scene = train, monitor, cohort, scene
+        self.examination = examination
         self.state = TrainState()
         self.settings: dict[str, Any] = {}
         """Settings of the method by name, for who wants to try something from the Python console."""
@@ -72,6 +78,8 @@ class TrainPanel:
         self.message = MessageLine(self.ui.messageLabel)
         self.timer = qt.QTimer(self.widget)
         self.timer.setInterval(TICK_MS)
+        self.deviceTimer = qt.QTimer(self.widget)
+        self.deviceTimer.setInterval(TICK_MS)
         self._connections = Connections()
         self._fillChoices()
         self._connect()
@@ -80,7 +88,16 @@ class TrainPanel:
     def cleanup(self) -> None:
         """Undo all connections and stop looking; the training goes on."""
         self.timer.stop()
+        self.deviceTimer.stop()
+        self.examination.stop()
         self._connections.undoAll()
+
+    def examine(self) -> None:
+        """Find out where a training would run, once; the answer comes in seconds."""
+        if self.state.findings is None and not self.examination.isRunning:
+            self.examination.start()
+            self.deviceTimer.start()
+        self._showDevice()
 
     def enter(self) -> None:
         """Find a training that goes on, started here or anywhere else, and follow it."""
@@ -95,7 +112,7 @@ class TrainPanel:
         """Show a round from its first event on."""
         with self.message.telling():
             self.ui.eventList.clear()
-            self.state = TrainState(folder=folder)
+            self.state = TrainState(folder=folder, findings=self.state.findings)
             self.monitor.attach(folder)
             self.tick()
             self.timer.start()
@@ -137,7 +154,9 @@ class TrainPanel:
         connect(ui.resumeButton, "clicked(bool)", lambda _checked: self.resume())
         connect(ui.methodCombo, "currentIndexChanged(int)", self._onMethod)
         connect(ui.presetCombo, "activated(int)", self._onPreset)
+        connect(ui.minutesSpin, "valueChanged(double)", lambda _minutes: self._showDevice())
         connect(self.timer, "timeout()", self.tick)
+        connect(self.deviceTimer, "timeout()", self._onDeviceTimer)
         self._connections.observers(self.cohort.events, self._onCohortEvent)
         self._connections.observers(self.monitor.observers, self._onMonitorEvent)
 
@@ -159,6 +178,16 @@ class TrainPanel:
     def _onPreset(self, index: int) -> None:
         self.ui.minutesSpin.value = self._presets[index][1]
 
+    def _onDeviceTimer(self) -> None:
+        findings = self.examination.read()
+        if findings is not None:
+            self.state.findings = findings
+            self.deviceTimer.stop()
+            self._showDevice()
+
+    def _showDevice(self) -> None:
+        self.ui.deviceLabel.setText(deviceWords(self.state.findings, self.ui.minutesSpin.value))
+
     def _onTrainButton(self) -> None:
         self.stop() if self.state.isActive else self.start()
 
@@ -166,7 +195,7 @@ class TrainPanel:
         if event.kind == "closed":
             self.timer.stop()
             self.monitor.detach()
-            self.state = TrainState()
+            self.state = TrainState(findings=self.state.findings)
             self.message.clear()
         if event.kind == "opened":
             self.enter()
@@ -200,8 +229,7 @@ class TrainPanel:
         self.ui.trainButton.enabled = self.cohort.isOpen
         for widget in (self.ui.methodCombo, self.ui.minutesSpin, self.ui.presetCombo):
             widget.enabled = not active
-        for widget in (self.ui.statusLabel, self.ui.eventList, self.ui.lossView, self.ui.scoreView):
-            widget.visible = status is not None
+        self.ui.statusLabel.visible = self.ui.eventList.visible = status is not None
         self.ui.progressBar.visible = active
         self.ui.resumeButton.visible = status is not None and status.state in _MAY_RESUME
         if status is not None:
@@ -218,6 +246,7 @@ class TrainPanel:
                 node.SetPlotChartNodeID(chartNode.GetID())
                 view.setMRMLScene(self._scene)
                 view.setMRMLPlotViewNode(node)
+            view.visible = chartNode is not None and chartNode.GetNumberOfPlotSeriesNodes() > 0
             view.fitToContent()
 
     def _plotViewNode(self, name: str) -> Node:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from slicer.i18n import tr as _
 
 from barl.jobs import State, Status
+from BARLSegmentLib.Examination import Findings
 from BARLSegmentLib.widgets.Words import durationWord
 
 
@@ -24,6 +26,18 @@ def statusWords(status: Status) -> str:
         State.FAILED: _("Failed: {error}").format(error=status.error or _("see log.txt in the round's folder")),
     }
     return words[status.state]
+
+
+def deviceWords(findings: Findings | None, minutes: float) -> str:
+    """Where a training would run and when it would end, as far as that is known before."""
+    if findings is None:
+        return _("Looking at this computer...")
+    if not findings.device:
+        return "\n".join(findings.problems)
+    ends = (datetime.now() + timedelta(minutes=minutes)).strftime("%H:%M")
+    return _("Runs on: {device}. Learning would end at about {time}; preparing and predicting come on top.").format(
+        device=findings.device, time=ends
+    )
 
 
 def eventWords(event: Mapping[str, Any]) -> str:

@@ -11,10 +11,10 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from BARLSegmentLib.Examination import Examination, Findings
 from BARLSegmentLib.logic.InstallLogic import InstallLogic, InstallPlan
 from BARLSegmentLib.widgets.Connections import Connections
 from BARLSegmentLib.widgets.MessageLine import MessageLine
-from BARLTrainerLib.Examination import Examination, Findings
 
 _POLL_MS = 300
 

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import slicer
 
+from BARLSegmentLib.Examination import Examination
 from BARLSegmentLib.logic.InstallLogic import InstallLogic
-from BARLTrainerLib.Examination import Examination
 from BARLTrainerLib.widgets.DiagnosticsPanel import DiagnosticsPanel
 from BARLTrainerLib.widgets.MethodPanel import MethodPanel
 from BARLTrainerLib.widgets.RoundsPanel import RoundsPanel

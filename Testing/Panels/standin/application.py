@@ -167,7 +167,7 @@ class Application:
         logic.SetMRMLScene(scene)
         self._body.logic = logic
         self._slicer.modules = Modules(scene, logic)
-        for name in ("segmentations", "plots", "tables"):  # These modules register classes of nodes.
+        for name in ("colors", "segmentations", "plots", "tables"):  # These modules register classes of nodes.
             getattr(self._slicer.modules, name)
         slicer_core.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
         for view, orientation in (("Red", "Axial"), ("Green", "Coronal"), ("Yellow", "Sagittal")):

@@ -23,6 +23,9 @@ class Findings:
     facts: tuple[tuple[str, str], ...]
     """What and found, line by line."""
 
+    device: str
+    """Where a training would run, in a few words; empty when that is not known."""
+
     problems: tuple[str, ...]
     """Sentences for people; empty when everything that BARL needs is here."""
 
@@ -85,12 +88,19 @@ class Examination:
 def _findings(record: dict[str, Any]) -> Findings:
     facts = [(key.replace("_", " "), _words(value)) for key, value in record.items() if key not in _LISTS]
     facts += [(name, version or "not installed") for name, version in record["versions"].items()]
-    return Findings(facts=tuple(facts), problems=tuple(record["problems"]))
+    return Findings(facts=tuple(facts), device=_device(record), problems=tuple(record["problems"]))
+
+
+def _device(record: dict[str, Any]) -> str:
+    devices = [str(each) for each in record["devices"]]
+    if not devices:
+        return ""
+    return f"CPU, {record['cores']} cores" if devices == ["cpu"] else devices[0]
 
 
 def _failure(text: str) -> Findings:
     last = text.splitlines()[-1] if text else "it printed nothing"
-    return Findings(facts=(), problems=(f"BARL's packages are not complete: {last}",))
+    return Findings(facts=(), device="", problems=(f"BARL's packages are not complete: {last}",))
 
 
 def _words(value: Any) -> str:
