@@ -25,15 +25,6 @@ COMPLETE = Coverage()
 
 
 @pytest.fixture
-def a_cohort_logic(a_scene: Any, a_cohort: Cohort) -> Iterator[CohortLogic]:
-    """With the cohort open."""
-    logic = CohortLogic(a_scene)
-    logic.open(a_cohort.folder)
-    yield logic
-    logic.cleanup()
-
-
-@pytest.fixture
 def a_logic(a_scene: Any, a_clock: Clock) -> Iterator[CorrectionLogic]:
     """Corrections by Zoë."""
     logic = CorrectionLogic(a_scene, author="Zoë", clock=a_clock)

@@ -214,10 +214,10 @@ class CohortLogic:
         self.events.notify(CohortEvent(kind="changed", caseId=caseId))
 
     def table(self) -> tuple[CaseRow, ...]:
-        """The case table as the files are now; a cohort.json that became unreadable leaves the cases as they were.
+        """The case table as the files are now: what other programs added is there, too.
 
         Raises:
-            CohortError: no cohort is open, or its folder is gone.
+            CohortError: no cohort is open, its folder is gone, or cohort.json became unreadable.
         """
         if not self.cohort.folder.is_dir():
             raise CohortError(
