@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 import studies
@@ -77,7 +78,7 @@ class _Lines:
         self._last = ""
 
     def __call__(self, share: float, said: str) -> None:
-        stage = said.rstrip(" %0123456789")
+        stage = re.sub(r" \d+ %$", "", said)
         if stage != self._last:
             print(f"{share:4.0%} {stage}", flush=True)
         self._last = stage

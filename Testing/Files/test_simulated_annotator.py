@@ -49,6 +49,11 @@ def test_a_whole_case_is_the_truth_and_costs_what_was_wrong(a_desk: Desk) -> Non
     assert drawn.cost == Cost(voxels_changed=wrong, voxels_reviewed=960, slices_touched=4, cases_opened=1)
 
 
+def test_a_prediction_worse_than_nothing_is_cleared_before_a_whole_case_is_drawn(a_desk: Desk) -> None:
+    drawn = draw_case(replace(a_desk, shown=np.ones(SHAPE, np.uint8)))
+    assert (drawn.cost.voxels_changed, drawn.cost.slices_touched) == (4 * 4 * 4, 4)
+
+
 def test_a_region_is_true_inside_its_box_and_unknown_elsewhere(a_desk: Desk) -> None:
     corrected = correct_regions(a_desk, [a_region((3, 3, 8), (4, 6, 8))], margin_mm=0)
     known = corrected.annotation != 255

@@ -10,7 +10,7 @@ Arrays are (D, H, W).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -95,9 +95,15 @@ class Correction:
 
 
 def draw_case(desk: Desk) -> Correction:
-    """The whole case; slices with a structure, true or shown, count as touched."""
-    structure = (desk.truth != 0) | (desk.shown != 0)
+    """The whole case, from the prediction or, where that is less work, from nothing: a click clears a bad prediction.
+
+    Slices with a structure, true or shown, count as touched.
+    """
     new = desk.before == UNKNOWN
+    drawn = np.count_nonzero(new & (desk.truth != 0))
+    if drawn < np.count_nonzero(new & (desk.truth != desk.shown)):
+        desk = replace(desk, shown=np.zeros_like(desk.truth))
+    structure = (desk.truth != 0) | (desk.shown != 0)
     touched = int(np.count_nonzero((structure & new).any(axis=(1, 2))))
     everything = np.ones(desk.truth.shape, bool)
     return Correction(annotation=desk.truth.copy(), coverage=Coverage(), cost=_cost(desk, everything, touched))

@@ -95,6 +95,7 @@ class CohortWatch:
         self._known = {case_id: _Known.of(case.role, case.version) for case_id, case in cases.items()}
         self._looked: dict[str, tuple[Role, Stamp | None]] = {}
         self._record: tuple[int, int] | None = None
+        self._trouble_with_record = ""
         self._incomplete: dict[str, float] = {}
         self._told: set[str] = set()
 
