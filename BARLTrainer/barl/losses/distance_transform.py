@@ -80,7 +80,7 @@ def spread(values: Tensor, reach: float, smoothness: float, kind: torch.dtype | 
     given = values.to(kind)
     depth, height, width = (_along_axis(size, reach, smoothness, values.device, kind) for size in values.shape[2:])
     weights = gaussians(reach, smoothness)[1].tolist()
-    total = (1 - sum(weights)) * values
+    total: Tensor = (1 - sum(weights)) * values
     with torch.autocast(values.device.type, enabled=False):
         for weight, along_d, along_h, along_w in zip(weights, depth, height, width, strict=True):
             x = along_h @ (given @ along_w)

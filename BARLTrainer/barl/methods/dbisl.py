@@ -14,7 +14,6 @@ Shapes: L labeled patches, U unlabeled patches, K classes, D H W voxels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -111,7 +110,7 @@ class Settings:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Guess:
     """Both tasks' view of some patches, each also as the other would say it; all with gradient."""
 
@@ -130,13 +129,16 @@ class Guess:
     measured_class: int
     """Which one, 1 to K - 1."""
 
-    def split(self, ends: Sequence[int]) -> list[Guess]:
-        """By patches, ``ends`` numbers of them."""
-        parts = [torch.split(part, list(ends)) for part in (self.segmentation, self.distance, self.segmented_distance)]
-        measured: Sequence[Tensor | None] = [None] * len(ends)
-        if self.measured_segmentation is not None:
-            measured = torch.split(self.measured_segmentation, list(ends))
-        return [Guess(*of_part, self.measured_class) for of_part in zip(*parts, measured, strict=True)]
+    def patches(self, first: int, last: int | None = None) -> Guess:
+        """Some of the batch."""
+        measured = self.measured_segmentation
+        return Guess(
+            segmentation=self.segmentation[first:last],
+            distance=self.distance[first:last],
+            segmented_distance=self.segmented_distance[first:last],
+            measured_segmentation=None if measured is None else measured[first:last],
+            measured_class=self.measured_class,
+        )
 
     @property
     def distance_of_measured(self) -> Tensor:
@@ -164,15 +166,15 @@ class Dbisl:
         """Supervision of both tasks; their agreement; their common guess as a label where it is sure."""
         s = self.settings
         everything = self._guess(model(torch.cat([batch.labeled, batch.strong])), progress)
-        labeled, unlabeled = everything.split([len(batch.labeled), len(batch.strong)])
+        count = len(batch.labeled)
         ramp = sigmoid_ramp(progress.done, s.ramp_share)
-        parts = {"supervised": self._supervised(labeled, batch.label)}
+        parts = {"supervised": self._supervised(everything.patches(0, count), batch.label)}
         weights = {"supervised": 1.0}
         if s.consistency_weight:
             parts["consistency"] = self._consistency(everything)
             weights["consistency"] = ramp * s.consistency_weight
         if s.pseudo_weight:
-            parts["pseudo"] = self._pseudo_supervision(unlabeled, batch)
+            parts["pseudo"] = self._pseudo_supervision(everything.patches(count), batch)
             weights["pseudo"] = ramp * s.pseudo_weight
         total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
         return LossTerms(total, {name: part.detach() for name, part in parts.items()})
@@ -193,7 +195,13 @@ class Dbisl:
         both = self.settings.directions == "both"
         turn = 1 + progress.step % tasks.distance.shape[1]
         measured = self.transformers.to_distance(segmentation[:, turn : turn + 1]) if both else None
-        return Guess(segmentation, tasks.distance, segmented, measured, turn)
+        return Guess(
+            segmentation=segmentation,
+            distance=tasks.distance,
+            segmented_distance=segmented,
+            measured_segmentation=measured,
+            measured_class=turn,
+        )
 
     def _supervised(self, guess: Guess, label: Tensor) -> Tensor:
         """Both tasks by the label, as they are and as the other would say them."""

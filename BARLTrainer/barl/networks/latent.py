@@ -65,7 +65,6 @@ class GaussianHead(nn.Module):
         self.log_variance = nn.Conv3d(in_channels, latent_channels, 1)
         for part, gain in ((self.mean, 1.0), (self.log_variance, 0.1)):
             nn.init.normal_(part.weight, std=gain * in_channels**-0.5)
-            nn.init.zeros_(part.bias)
 
     def forward(self, features: Tensor) -> Gaussian:
         """(B, C, d, h, w) to a Gaussian on the same grid."""

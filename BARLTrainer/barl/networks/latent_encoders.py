@@ -63,7 +63,7 @@ class MappingEncoder(nn.Module):
         """(B, C, D, H, W) to a code and skips."""
         _check_size(x)
         skips = [self.blocks[0](x)]
-        for down, block in zip(self.downs, self.blocks[1:], strict=True):  # type: ignore[arg-type]
+        for down, block in zip(self.downs, self.blocks[1:], strict=True):
             skips.append(block(down(skips[-1])))
         return Encoded(self.head(self.dropout(self.mapping(skips[-1]))), tuple(skips))
 
