@@ -157,6 +157,7 @@ class OverlayLogic:
         display.AutoWindowLevelOff()
         display.SetWindowLevelMinMax(0.0, 1.0)
         display.SetAndObserveColorNodeID(uncertaintyColors(self._scene).GetID())
+        display.SetInterpolate(False)  # Each voxel shows its own value, and a slice is cut in fewer steps.
         display.AutoThresholdOff()
         display.SetLowerThreshold(self._settings.threshold)
         display.SetUpperThreshold(1.0)
