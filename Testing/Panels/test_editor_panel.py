@@ -131,3 +131,24 @@ def test_closing_the_scene_while_drawing_leaves_a_usable_panel(editor: Any, an_o
 
 def test_undo_reaches_back_before_a_programmatic_change(editor: Any) -> None:
     assert editor.ui.editor.maximumNumberOfUndoStates == 10
+
+
+def test_a_finished_case_leaves_the_scene_when_the_next_one_comes(editor: Any, an_open_module: Any) -> None:
+    paint(an_open_module, "jaw", "teeth")
+    editor.save()
+
+    editor.load("scan_02")
+
+    assert an_open_module.logic.cohort.loadedCases() == ("scan_02",)
+
+
+def test_unsaved_drawing_stays_hidden_until_its_case_comes_back(editor: Any, an_open_module: Any) -> None:
+    paint(an_open_module, "jaw")
+    node = editor.state.case.segmentationNode
+
+    editor.load("scan_02")
+    assert not node.GetDisplayNode().GetVisibility()
+
+    editor.load("scan_01")
+    assert node.GetDisplayNode().GetVisibility()
+    assert editor.state.case.segmentationNode is node

@@ -22,8 +22,8 @@ from tutorial_pictures import Camera, useTheme
 from barl.phantom import make_case
 
 SHAPE, SPACING_MM = (32, 48, 48), 1.6
-LEARNING_MINUTES = 0.8
-PATIENCE_S = 240.0
+LEARNING_MINUTES = 2.2
+PATIENCE_S = 420.0
 
 
 class Person:
@@ -122,7 +122,7 @@ def test_a_study_from_six_scans_to_a_segmented_folder(person: Person, standin: S
     person.opens(ui.trainStep)
     panel.train.ui.methodCombo.currentIndex = 0
     panel.train.ui.minutesSpin.value = LEARNING_MINUTES
-    panel.train.settings = {"network.base_filters": 2, "training.labeled_patches": 1}
+    panel.train.settings = {"network.base_filters": 4, "training.labeled_patches": 1}
     picture("07-before-training")
     panel.train.ui.trainButton.click()
     person.waits_for(lambda: panel.train.ui.lossView.isVisible() or panel.train.state.isActive, "the training")

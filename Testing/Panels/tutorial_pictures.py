@@ -112,5 +112,8 @@ def _slice_views(standin: StandIn) -> Any:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["slice_views"] = module
+    for kind in ("vtkMRMLSliceNode", "vtkMRMLSliceCompositeNode"):  # The views bring their own.
+        while slicer.mrmlScene.GetNumberOfNodesByClass(kind):
+            slicer.mrmlScene.RemoveNode(slicer.mrmlScene.GetNthNodeByClass(0, kind))
     spec.loader.exec_module(module)
     return module.SliceViews(slicer.mrmlScene, slicer.app.applicationLogic(), (400, 400))

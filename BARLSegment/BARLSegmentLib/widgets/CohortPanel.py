@@ -85,7 +85,7 @@ class CohortPanel:
         if not self.logic.isOpen:
             self.state.rows = ()
         else:
-            with self.message.telling():
+            with self.message.telling(keep=True):
                 self.state.rows = self.logic.table()
         self._showRows()
         self._showFindings()

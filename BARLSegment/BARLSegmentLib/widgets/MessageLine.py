@@ -28,6 +28,7 @@ class MessageLine:
 
     def __init__(self, label: Any) -> None:
         self._label = label
+        self._depth = 0
 
     def clear(self) -> None:
         """Say nothing."""
@@ -47,12 +48,16 @@ class MessageLine:
         self._show("error", text)
 
     @contextmanager
-    def telling(self) -> Iterator[None]:
+    def telling(self, *, keep: bool = False) -> Iterator[None]:
         """Show a user's mistake here instead of raising it; questions pass, for only the panel can ask them.
+
+        The outermost one first clears what was said before, unless that is to be kept.
 
         What nobody foresaw is told with the advice to look into the log, which has the details.
         """
-        self.clear()
+        if not keep and self._depth == 0:
+            self.clear()
+        self._depth += 1
         try:
             yield
         except Question:
@@ -66,6 +71,8 @@ class MessageLine:
                     error=f"{type(error).__name__}: {error}"
                 )
             )
+        finally:
+            self._depth -= 1
 
     def _show(self, kind: str, text: str) -> None:
         self._label.setStyleSheet(f"border: 0px; border-left: 3px solid {_EDGES[kind]}; padding: 2px 6px;")

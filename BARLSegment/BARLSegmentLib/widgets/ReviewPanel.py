@@ -92,7 +92,7 @@ class ReviewPanel:
         """Read which predictions there are."""
         rows: tuple[CaseRow, ...] = ()
         if self.cohort.isOpen:
-            with self.message.telling():
+            with self.message.telling(keep=True):
                 rows = tuple(byNeed(self.cohort.table()))
         self.state.rows = rows
         self._showRows()

@@ -134,9 +134,21 @@ class SegmentPanel:
         self._connections.signal(self.ui.trainStep, "contentsCollapsed(bool)", self._onTrainStep)
 
     def _onCohortEvent(self, event: CohortEvent) -> None:
+        if event.kind == "loaded" and event.caseId is not None:
+            self._showOnly(event.caseId)
         if event.kind in ("opened", "closed") and self._parameters is not None:
             self._parameters.cohortFolder = str(self.logic.cohort.cohort.folder) if event.kind == "opened" else ""
         self._showNext()
+
+    def _showOnly(self, caseId: str) -> None:
+        """Cases lie on top of each other: the others leave, or are hidden while they hold unsaved drawing."""
+        cohort = self.logic.cohort
+        for other in cohort.loadedCases():
+            node = cohort.segmentationNodeOf(other)
+            if other != caseId and not self.logic.correction.hasUnsavedChanges(node):
+                cohort.unloadCase(other)
+            elif node is not None and node.GetDisplayNode() is not None:
+                node.GetDisplayNode().SetVisibility(other == caseId)
 
     def _onMonitorEvent(self, event: MonitorEvent) -> None:
         predicted = event.event is not None and event.event.get("kind") == "prediction" and not event.isPast
