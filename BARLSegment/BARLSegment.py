@@ -139,15 +139,17 @@ class BARLSegmentLogic(ScriptedLoadableModuleLogic):
         from BARLSegmentLib.logic.TrainLogic import TrainLogic
 
         self.scene = slicer.mrmlScene
-        self.cohort = CohortLogic(self.scene)
+        processes = DetachedProcesses(pythonProgram(), environment=slicer.util.startupEnvironment())
         self.correction = CorrectionLogic(self.scene, author=getpass.getuser())
-        self.train = TrainLogic(DetachedProcesses(pythonProgram(), environment=slicer.util.startupEnvironment()))
+        # Nothing unsaved leaves the scene before it is a draft.
+        self.cohort = CohortLogic(self.scene, beforeRemoval=self.correction.secure)
+        self.train = TrainLogic(processes)
         self.examination = Examination(pythonProgram(), environment=slicer.util.startupEnvironment())
         self.monitor = MonitorLogic(self.scene)
         self.results = ResultLogic(self.scene)
         self.overlay = OverlayLogic(self.scene)
         self.review = ReviewLogic(self.scene)
-        self.batch = BatchLogic(self.scene)
+        self.batch = BatchLogic(self.scene, launchJob=processes.launch)
 
     def cleanup(self):
         """Undo all observations; unsaved drawing is kept as drafts, and a training goes on."""

@@ -24,6 +24,7 @@ from BARLSegmentLib.logic.SegmentationArrays import OverlappingSegmentsError
 from BARLSegmentLib.logic.SegmentationNodes import addEmptySegmentation
 
 COMPLETE = Coverage()
+SCRIBBLES = Coverage(kind=CoverageKind.SCRIBBLES)
 LABEL_OF = {"jaw": 1, "Zähne 歯": 2, "canal": 3}
 
 
@@ -219,16 +220,9 @@ def test_a_part_of_the_images_grid_is_put_where_it_belongs(
 def test_another_grid_is_asked_about_and_then_resampled(
     a_logic: CorrectionLogic, a_cohort: Cohort, an_empty_case: LoadedCase
 ) -> None:
-    node, fine = an_empty_case.segmentationNode, gridOf(an_empty_case.volumeNode)
+    node = an_empty_case.segmentationNode
     finer = np.kron(drawing(), np.ones((2, 2, 2), np.uint8))
-    matrix, shift = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
-    fine.GetImageToWorldMatrix(matrix)
-    for axis in range(3):  # Half voxels whose centers lie a quarter off.
-        shift.SetElement(axis, axis, 0.5)
-        shift.SetElement(axis, 3, -0.25)
-    vtk.vtkMatrix4x4.Multiply4x4(matrix, shift, matrix)
-    fine.SetImageToWorldMatrix(matrix)
-    fine.SetDimensions(*finer.shape[::-1])
+    fine = halfVoxels(an_empty_case.volumeNode)
     for name, value in LABEL_OF.items():
         paint(node, name, finer == value, labelmap=fine)
 
@@ -237,6 +231,51 @@ def test_another_grid_is_asked_about_and_then_resampled(
     a_logic.saveVersion(a_cohort, node, coverage=COMPLETE, **{question.value.option: True})
 
     assert np.array_equal(stored(a_cohort), drawing())
+
+
+def test_a_stroke_as_thin_as_half_a_voxel_survives_resampling(
+    a_logic: CorrectionLogic, a_cohort: Cohort, an_empty_case: LoadedCase
+) -> None:
+    node, fine = an_empty_case.segmentationNode, halfVoxels(an_empty_case.volumeNode)
+    stroke = np.zeros(tuple(2 * size for size in drawing().shape), bool)
+    stroke[5, 7, 3:15] = True
+    paint(node, "jaw", stroke, labelmap=fine)
+
+    a_logic.saveVersion(a_cohort, node, coverage=SCRIBBLES, resample=True, allowEmpty=True)
+
+    assert (stored(a_cohort)[2, 3] == LABEL_OF["jaw"]).sum() >= 6
+
+
+def test_slices_of_a_tilted_reformat_are_refused(
+    a_logic: CorrectionLogic, a_cohort: Cohort, a_scene: Any, a_drawn_case: LoadedCase
+) -> None:
+    tilt, tilted = vtk.vtkTransform(), a_scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    tilt.RotateX(20)
+    tilted.SetMatrixTransformToParent(tilt.GetMatrix())
+    a_drawn_case.segmentationNode.SetAndObserveTransformNodeID(tilted.GetID())
+
+    with pytest.raises(LabelError, match=r"drawn in slices tilted by 20 degrees"):
+        a_logic.saveVersion(
+            a_cohort,
+            a_drawn_case.segmentationNode,
+            coverage=Coverage(kind=CoverageKind.SLICES, axis=0),
+            resample=True,
+            harden=True,
+        )
+
+
+def halfVoxels(volumeNode: Any) -> Any:
+    """A grid of half as large voxels, whose centers lie a quarter off."""
+    fine = gridOf(volumeNode)
+    matrix, shift = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
+    fine.GetImageToWorldMatrix(matrix)
+    for axis in range(3):
+        shift.SetElement(axis, axis, 0.5)
+        shift.SetElement(axis, 3, -0.25)
+    vtk.vtkMatrix4x4.Multiply4x4(matrix, shift, matrix)
+    fine.SetImageToWorldMatrix(matrix)
+    fine.SetDimensions(*(2 * size for size in fine.GetDimensions()))
+    return fine
 
 
 def test_a_transform_is_asked_about_and_the_node_stays_under_it(
@@ -311,7 +350,7 @@ def test_scribbles_know_what_is_painted_and_ask_nothing(
     paint(node, "jaw", block(slice(1, 2), slice(1, 2)), an_empty_case.volumeNode)
     paint(node, "Background", block(slice(3, 4), slice(1, 2)), an_empty_case.volumeNode)
 
-    a_logic.saveVersion(a_cohort, node, coverage=Coverage(kind=CoverageKind.SCRIBBLES))
+    a_logic.saveVersion(a_cohort, node, coverage=SCRIBBLES)
 
     expected = np.full(SHAPE, 255, np.uint8)
     expected[1, 1], expected[3, 1] = 1, 0
@@ -333,9 +372,7 @@ def test_scribbles_of_nothing_are_refused(
     a_logic: CorrectionLogic, a_cohort: Cohort, an_empty_case: LoadedCase
 ) -> None:
     with pytest.raises(LabelError, match=r"nothing is annotated\. Draw something"):
-        a_logic.saveVersion(
-            a_cohort, an_empty_case.segmentationNode, coverage=Coverage(kind=CoverageKind.SCRIBBLES), allowEmpty=True
-        )
+        a_logic.saveVersion(a_cohort, an_empty_case.segmentationNode, coverage=SCRIBBLES, allowEmpty=True)
 
 
 @pytest.mark.parametrize("question", [EmptyClassesQuestion, OtherGridQuestion, TransformQuestion])

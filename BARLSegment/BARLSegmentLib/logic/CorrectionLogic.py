@@ -145,6 +145,7 @@ class CorrectionLogic:
             image,
             cohort.labels,
             caseId=tag.caseId,
+            coverage=coverage,
             resample=resample,
             harden=harden,
         )

@@ -16,11 +16,12 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from barl.cohort import UNKNOWN, LabelTable
+from barl.cohort import UNKNOWN, Coverage, CoverageKind, LabelTable
 from barl.cohort.labels import BACKGROUND_NAME
 from barl.errors import ImageError, LabelError
 from barl.imaging import Geometry, LabelMap
 from barl.imaging.annotations import onto_image
+from barl.imaging.partial import refuse_tilted
 from BARLSegmentLib.logic.Questions import OtherGridQuestion, TransformQuestion
 from BARLSegmentLib.logic.SceneTypes import Node
 from BARLSegmentLib.logic.SegmentationNodes import BINARY_LABELMAP
@@ -90,6 +91,7 @@ def paintedLabels(
     table: LabelTable,
     *,
     caseId: str,
+    coverage: Coverage,
     resample: bool = False,
     harden: bool = False,
 ) -> Labels:
@@ -101,6 +103,7 @@ def paintedLabels(
         image: the image's grid.
         table: which names mean which value; a segment named Background is painted background.
         caseId: for messages.
+        coverage: what the painting tells about; of a partial one no stroke is lost by resampling.
         resample: bring a segmentation of another grid onto the image's.
         harden: save a segmentation under another transform than the image where it is shown.
 
@@ -111,7 +114,8 @@ def paintedLabels(
         OtherGridQuestion: another grid, and ``resample`` is False.
         TransformQuestion: under another transform, and ``harden`` is False.
         OverlappingSegmentsError: segments overlap.
-        LabelError: a name that is not in the table, no binary labelmap, or a transform that is not linear.
+        LabelError: a name that is not in the table, no binary labelmap, a transform that is not linear, or slices
+            that are tilted against the image's.
     """
     name = segmentationNode.GetName()
     toVolume = _toVolume(segmentationNode, volumeNode, caseId, harden)
@@ -121,7 +125,7 @@ def paintedLabels(
         if not lookup:
             continue
         part = LabelMap(array=_translated(layer, lookup), geometry=_geometry(layer, toVolume, caseId, name))
-        placed.append(_placed(part, image, caseId, name, resample))
+        placed.append(_placed(part, image, caseId, name, coverage, resample))
     return _merged(placed, image, table, caseId)
 
 
@@ -226,10 +230,14 @@ def _geometry(layer: _Layer, toVolume: Matrix, caseId: str, name: str) -> Geomet
         raise LabelError(f"Case {caseId}: the segmentation {name}: {error}") from error
 
 
-def _placed(part: LabelMap, image: Geometry, caseId: str, name: str, resample: bool) -> Labels:
+def _placed(part: LabelMap, image: Geometry, caseId: str, name: str, coverage: Coverage, resample: bool) -> Labels:
+    what = f"Case {caseId}: the segmentation {name}"
+    if coverage.kind is CoverageKind.SLICES:
+        refuse_tilted(part.geometry, image, what)
     if not resample and image.placement_of(part.geometry) is None:
         raise OtherGridQuestion(caseId, name, part.geometry.difference_from(image))
-    return onto_image(part, image, outside=0, resample=resample, what=f"Case {caseId}: the segmentation {name}")
+    partial = coverage.kind is not CoverageKind.COMPLETE
+    return onto_image(part, image, outside=0, resample=resample, what=what, keep_strokes=partial)
 
 
 def _merged(placed: Sequence[Labels], image: Geometry, table: LabelTable, caseId: str) -> Labels:
