@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from barl.cohort import Cohort
+from barl.cohort import Cohort, Role
 from barl.errors import InputError
 from barl.jobs import EventReader, JobFolder, read_spec, read_status
 
@@ -26,6 +26,8 @@ class RoundRow:
     """Mean over classes and validation cases at the last measurement."""
 
     validationCases: int
+    """As the cohort says now; the round's events do not hold it."""
+
     byClass: tuple[tuple[str, float], ...]
     megabytes: float
     problem: str = ""
@@ -42,10 +44,11 @@ class RoundRow:
 
 def roundRows(cohort: Cohort) -> list[RoundRow]:
     """All rounds, the newest first; one that cannot be read does not hide the others."""
-    return [_row(folder) for folder in reversed(cohort.rounds())]
+    validation = sum(case.role is Role.VALIDATION for case in cohort.cases)
+    return [_row(folder, validation) for folder in reversed(cohort.rounds())]
 
 
-def _row(folder: Path) -> RoundRow:
+def _row(folder: Path, validation: int) -> RoundRow:
     method, state, problem, last = "", "", "", {}
     try:
         method = str(read_spec(folder).payload.get("method", ""))
@@ -60,7 +63,7 @@ def _row(folder: Path) -> RoundRow:
         method=method,
         state=state,
         dice=last.get("dice"),
-        validationCases=int(last.get("cases") or 0),
+        validationCases=validation,
         byClass=tuple((name, value) for name, value in scores.items() if value is not None),
         megabytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6,
         problem=problem,

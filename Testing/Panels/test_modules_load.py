@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,26 @@ UI_FILES = sorted(ROOT.glob("BARL*/Resources/UI/*.ui"))
 @pytest.mark.parametrize("path", UI_FILES, ids=lambda path: path.stem)
 def test_every_ui_file_holds_only_what_slicer_has(path: Path, version: str) -> None:
     ui_files.check(Facts(version), path)
+
+
+@pytest.mark.parametrize("path", UI_FILES, ids=lambda path: path.stem)
+def test_every_button_and_field_has_a_key_of_its_own(path: Path) -> None:
+    root = ElementTree.parse(path).getroot()
+    keys: list[str] = []
+    for widget in root.iter("widget"):
+        text = "".join(each.findtext("string", "") for each in widget.findall("property") if each.get("name") == "text")
+        if widget.get("class") == "QPushButton":
+            assert "&" in text, f"{widget.get('name')} cannot be pressed with Alt"
+        keys += [text[text.index("&") + 1].lower()] if "&" in text else []
+
+    assert sorted(keys) == sorted(set(keys))
+
+
+@pytest.mark.parametrize("path", UI_FILES, ids=lambda path: path.stem)
+def test_every_button_says_what_it_does(path: Path) -> None:
+    for widget in ElementTree.parse(path).getroot().iter("widget"):
+        if widget.get("class") == "QPushButton":
+            assert any(each.get("name") == "toolTip" for each in widget.findall("property")), widget.get("name")
 
 
 @pytest.mark.parametrize("module", ["BARLSegment", "BARLTrainer"])

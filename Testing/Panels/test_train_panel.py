@@ -68,7 +68,7 @@ def test_without_an_annotation_the_panel_says_what_to_do(an_open_module: Any) ->
 
 
 def test_a_running_training_can_be_stopped_with_the_same_button(train: Any, process: FilesOnly) -> None:
-    assert train.ui.trainButton.text == "S&top"
+    assert train.ui.trainButton.text == "&Stop"
     assert not train.ui.methodCombo.enabled
 
     train.ui.trainButton.click()

@@ -225,7 +225,7 @@ class TrainPanel:
 
     def _show(self) -> None:
         status, active = self.state.status, self.state.isActive
-        self.ui.trainButton.text = _("S&top") if active else _("T&rain")
+        self.ui.trainButton.text = _("&Stop") if active else _("T&rain")
         self.ui.trainButton.enabled = self.cohort.isOpen
         for widget in (self.ui.methodCombo, self.ui.minutesSpin, self.ui.presetCombo):
             widget.enabled = not active

@@ -1,0 +1,47 @@
+"""How long a person waits: times of this process, not of the wall, for other programs run beside the tests."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from standin.install import StandIn
+
+ROOT = Path(__file__).parents[2]
+CASES = 300
+
+
+def seconds(action: Callable[[], Any]) -> float:
+    begun = time.process_time()
+    action()
+    return time.process_time() - begun
+
+
+def large_cohort(folder: Path, image: Path) -> Path:
+    """A cohort whose cases all have the same image."""
+    from barl.cohort import Cohort, LabelTable, Modality
+
+    Cohort.create(folder, name="Large", modality=Modality.CBCT, labels=LabelTable.from_names(["jaw"]))
+    record = json.loads((folder / "cohort.json").read_text(encoding="utf-8"))
+    record["cases"] = [{"id": f"case_{n:03d}", "image": str(image), "role": "training"} for n in range(CASES)]
+    (folder / "cohort.json").write_text(json.dumps(record), encoding="utf-8")
+    return folder
+
+
+def test_the_panel_is_ready_within_a_second(standin: StandIn) -> None:
+    standin.application.load(ROOT / "BARLSegment" / "BARLSegment.py")
+    # The first import of numpy, SimpleITK and VTK is Slicer's own start.
+    sys.modules["BARLSegment"].BARLSegmentLogic().cleanup()
+
+    assert seconds(lambda: standin.application.widget("BARLSegment")) < 1.0
+
+
+def test_a_cohort_of_300_cases_shows_within_two_seconds(segment: Any, images: Path, tmp_path: Path) -> None:
+    folder = large_cohort(tmp_path / "large", images / "scan_01.nrrd")
+
+    assert seconds(lambda: segment.panel.cohort.open(str(folder))) < 2.0
+    assert segment.panel.cohort.ui.caseTable.rowCount == CASES
