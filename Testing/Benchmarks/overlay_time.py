@@ -25,16 +25,16 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "BARLSegment"), str(ROOT / "Testing" / "Scene")]
 
-from BARLSegmentLib.logic.MonitorLogic import MonitorLogic  # noqa: E402
-from BARLSegmentLib.logic.OverlayLogic import OverlayLogic  # noqa: E402
-from BARLSegmentLib.logic.ResultLogic import ResultLogic  # noqa: E402
-from BARLSegmentLib.logic.ReviewLogic import ReviewLogic  # noqa: E402
 from scene_data import addVolume, newStage, region  # noqa: E402
 
 from barl.atomic import write_json  # noqa: E402
 from barl.cohort import LabelTable  # noqa: E402
 from barl.imaging import Geometry, write_segmentation, write_volume  # noqa: E402
 from barl.jobs import EventWriter, JobFolder, JobSpec, State, Status, write_spec, write_status  # noqa: E402
+from BARLSegmentLib.logic.MonitorLogic import MonitorLogic  # noqa: E402
+from BARLSegmentLib.logic.OverlayLogic import OverlayLogic  # noqa: E402
+from BARLSegmentLib.logic.ResultLogic import ResultLogic  # noqa: E402
+from BARLSegmentLib.logic.ReviewLogic import ReviewLogic  # noqa: E402
 
 SHAPE = (400, 512, 512)
 GRID = Geometry(

@@ -19,9 +19,6 @@ from scipy import ndimage
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "BARLSegment"))
 
-from BARLSegmentLib.logic.OverlayLogic import OverlayLogic  # noqa: E402
-from BARLSegmentLib.logic.ResultLogic import ResultLogic  # noqa: E402
-from BARLSegmentLib.logic.ReviewLogic import ReviewLogic  # noqa: E402
 from scene_data import addVolume, newStage  # noqa: E402
 from slice_views import savePicture  # noqa: E402
 
@@ -29,6 +26,9 @@ from barl.atomic import write_json  # noqa: E402
 from barl.imaging import Geometry, write_segmentation, write_volume  # noqa: E402
 from barl.phantom import LABELS, make_case  # noqa: E402
 from barl.phantom.cohort import centered_geometry  # noqa: E402
+from BARLSegmentLib.logic.OverlayLogic import OverlayLogic  # noqa: E402
+from BARLSegmentLib.logic.ResultLogic import ResultLogic  # noqa: E402
+from BARLSegmentLib.logic.ReviewLogic import ReviewLogic  # noqa: E402
 
 SHAPE, SPACING_MM = (96, 144, 144), 0.54
 PIXELS = (340, 340)

@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from BARLSegmentLib.logic.CurveChart import MOST_ROWS
-from BARLSegmentLib.logic.JobFollower import BYTES_A_LOOK
-from BARLSegmentLib.logic.MonitorLogic import Change, MonitorEvent, MonitorLogic
 from scene_data import Stage, newStage
 from vtk.util.numpy_support import vtk_to_numpy
 
 from barl.atomic import write_json
 from barl.errors import JobError, NewerFormatError
 from barl.jobs import EventWriter, JobFolder, JobSpec, State, Status, write_spec, write_status
+from BARLSegmentLib.logic.CurveChart import MOST_ROWS
+from BARLSegmentLib.logic.JobFollower import BYTES_A_LOOK
+from BARLSegmentLib.logic.MonitorLogic import Change, MonitorEvent, MonitorLogic
 
 
 class Clock:

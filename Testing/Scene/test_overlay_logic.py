@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from BARLSegmentLib.logic.OverlayLogic import OverlayLogic, OverlaySettings
-from BARLSegmentLib.logic.ResultLogic import ResultLogic
 from scene_data import CASE, Stage, addVolume, ballImage, ballMap, newStage, writePrediction
 
 from barl.errors import InputError, SettingsError
+from BARLSegmentLib.logic.OverlayLogic import OverlayLogic, OverlaySettings
+from BARLSegmentLib.logic.ResultLogic import ResultLogic
 
 
 @pytest.fixture

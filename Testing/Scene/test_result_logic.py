@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from BARLSegmentLib.logic.MapKind import MapKind
-from BARLSegmentLib.logic.ResultLogic import ResultLogic
 from scene_data import (
     CASE,
     GRID,
@@ -31,6 +29,8 @@ from scene_data import (
 )
 
 from barl.errors import CohortError, ImageError, LabelError, NewerFormatError
+from BARLSegmentLib.logic.MapKind import MapKind
+from BARLSegmentLib.logic.ResultLogic import ResultLogic
 
 
 @pytest.fixture

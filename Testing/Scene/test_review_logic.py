@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from BARLSegmentLib.logic.ResultLogic import ResultLogic, ShownPrediction
-from BARLSegmentLib.logic.ReviewLogic import LONGEST_LOOK_S, ReviewLogic
 from scene_data import (
     CASE,
     REGIONS,
@@ -27,6 +25,8 @@ from scene_data import (
 from barl.atomic import write_json
 from barl.cohort import CaseState, Cohort, Coverage
 from barl.errors import CohortError, InputError, LabelError, StorageError
+from BARLSegmentLib.logic.ResultLogic import ResultLogic, ShownPrediction
+from BARLSegmentLib.logic.ReviewLogic import LONGEST_LOOK_S, ReviewLogic
 
 
 class Clock:

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from BARLSegmentLib.logic.JobProcesses import DetachedProcesses
-from BARLSegmentLib.logic.TrainLogic import TrainLogic, TrainWish
 from scene_data import CASE, makeCohort, writePrediction
 
 import barl
@@ -33,6 +31,8 @@ from barl.jobs import (
 )
 from barl.jobs.processes import Process
 from barl.jobs.status import write_launched
+from BARLSegmentLib.logic.JobProcesses import DetachedProcesses
+from BARLSegmentLib.logic.TrainLogic import TrainLogic, TrainWish
 
 _STUBBORN = """
 import signal, subprocess, sys, time
