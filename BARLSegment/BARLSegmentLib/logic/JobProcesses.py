@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import barl
 from barl.errors import JobError
 from barl.jobs import launch
+from BARLSegmentLib.logic.PythonProgram import pythonProgram, withBarl
 
 _END = "import sys; from barl.jobs import stop_and_wait; stop_and_wait(sys.argv[1], grace_s=float(sys.argv[2]))"
 
@@ -52,13 +50,10 @@ class DetachedProcesses:
         bringsOwnBarl: bool = False,
         prefix: Sequence[str] = (),
     ) -> None:
-        self._python = python or shutil.which("PythonSlicer") or sys.executable
+        self._python = python or pythonProgram()
         self._prefix = tuple(prefix)
-        self.environment = dict(os.environ if environment is None else environment)
-        if not bringsOwnBarl:
-            known = self.environment.get("PYTHONPATH", "").split(os.pathsep)
-            here = str(Path(barl.__file__).parents[1])
-            self.environment["PYTHONPATH"] = os.pathsep.join([here, *(one for one in known if one and one != here)])
+        given = os.environ if environment is None else environment
+        self.environment = dict(given) if bringsOwnBarl else withBarl(given)
 
     def launch(self, folder: Path) -> int:
         """Start ``python -m barl.run_job <folder>``; see ``barl.jobs.launch``.

@@ -9,12 +9,13 @@ import math
 
 from torch import Tensor
 
+from barl.losses.entropy import entropy
 from barl.losses.reduction import totals
 
 _TINY = 1e-8
 
 
-def certainty_by_entropy(first: Tensor, second: Tensor) -> Tensor:
+def certainty_byentropy(first: Tensor, second: Tensor) -> Tensor:
     """u = 1 - H((p + q) / 2) / ln K: 1 where both are sure of one class, 0 where their mean says nothing.
 
     Args:
@@ -24,7 +25,7 @@ def certainty_by_entropy(first: Tensor, second: Tensor) -> Tensor:
     Returns:
         (B, D, H, W), 0 to 1.
     """
-    return (1 - _entropy((first + second) / 2) / math.log(first.shape[1])).clamp(min=0)
+    return (1 - entropy((first + second) / 2) / math.log(first.shape[1])).clamp(min=0)
 
 
 def certainty_by_agreement(first: Tensor, second: Tensor) -> Tensor:
@@ -37,11 +38,11 @@ def certainty_by_agreement(first: Tensor, second: Tensor) -> Tensor:
     Returns:
         (B, D, H, W), 0.5 to 1.
     """
-    apart = _entropy((first + second) / 2) - (_entropy(first) + _entropy(second)) / 2
+    apart = entropy((first + second) / 2) - (entropy(first) + entropy(second)) / 2
     return (-apart.clamp(min=0)).exp()
 
 
-def weighted_cross_entropy(log_probability: Tensor, label: Tensor, weight: Tensor) -> Tensor:
+def weighted_crossentropy(log_probability: Tensor, label: Tensor, weight: Tensor) -> Tensor:
     """sum_v u (-ln p_label) / sum_v u; 0 where no voxel counts.
 
     Args:
@@ -57,8 +58,3 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
     """sum_v u x / sum_v u over two tensors of one shape; 0 where no voxel counts."""
     total, count = totals((weight * values).sum(), weight.sum())
     return total / count.clamp(min=_TINY)
-
-
-def _entropy(probability: Tensor) -> Tensor:
-    """-sum_c p_c ln p_c of each voxel, 0 to ln K: (B, K, D, H, W) to (B, D, H, W)."""
-    return -(probability * probability.clamp(min=_TINY).log()).sum(dim=1)
