@@ -15,7 +15,7 @@ from barl.losses.reduction import totals
 _TINY = 1e-8
 
 
-def certainty_byentropy(first: Tensor, second: Tensor) -> Tensor:
+def certainty_by_entropy(first: Tensor, second: Tensor) -> Tensor:
     """u = 1 - H((p + q) / 2) / ln K: 1 where both are sure of one class, 0 where their mean says nothing.
 
     Args:
@@ -42,7 +42,7 @@ def certainty_by_agreement(first: Tensor, second: Tensor) -> Tensor:
     return (-apart.clamp(min=0)).exp()
 
 
-def weighted_crossentropy(log_probability: Tensor, label: Tensor, weight: Tensor) -> Tensor:
+def weighted_cross_entropy(log_probability: Tensor, label: Tensor, weight: Tensor) -> Tensor:
     """sum_v u (-ln p_label) / sum_v u; 0 where no voxel counts.
 
     Args:
