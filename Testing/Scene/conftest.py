@@ -57,3 +57,14 @@ def a_cohort(tmp_path: Path) -> Cohort:
     for number, name in enumerate(("P01", "Pätient 2")):
         cohort.add_case(writeImage(tmp_path / "Bilder ä" / f"{name}.nii.gz", imageArray(number)))
     return cohort
+
+
+@pytest.fixture
+def a_cohort_logic(a_scene: Any, a_cohort: Cohort) -> Iterator[Any]:
+    """A CohortLogic with the cohort open."""
+    from BARLSegmentLib.logic.CohortLogic import CohortLogic
+
+    logic = CohortLogic(a_scene)
+    logic.open(a_cohort.folder)
+    yield logic
+    logic.cleanup()

@@ -16,7 +16,8 @@ from barl.cohort import Cohort, LabelTable
 from barl.errors import ImageError, InputError, JobFailedError
 from barl.imaging import Volume, read_volume, write_segmentation
 from barl.jobs import EventWriter, State, Status, read_spec, stop_requested, write_status
-from BARLSegmentLib.logic.BatchLogic import BatchLogic, modelFolderOf, segmentVolumes
+from BARLSegmentLib.logic.BatchFiles import modelFolderOf
+from BARLSegmentLib.logic.BatchLogic import BatchLogic, segmentVolumes
 from BARLSegmentLib.logic.VolumeNodes import addVolumeNode
 
 TABLE = LabelTable.from_names(["jaw", "Zähne 歯", "canal"])
@@ -136,6 +137,22 @@ def test_a_node_without_a_file_is_written_once(a_scene: Any, a_model: Path, tmp_
     node.SetOrigin(1, 2, 3)
     segmentVolumes([node], a_model, tmp_path / "out", launchJob=engine)
     assert sent.stat().st_mtime_ns != before
+
+
+def test_a_node_that_is_as_its_file_is_sent_as_that_file(a_scene: Any, a_model: Path, images: list[Path]) -> None:
+    node = a_scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "another name")
+    storage = a_scene.AddNewNodeByClass("vtkMRMLVolumeArchetypeStorageNode")
+    storage.SetFileName(str(images[1]))
+    node.SetAndObserveStorageNodeID(storage.GetID())
+    assert storage.ReadData(node)
+    engine, output = Engine(), a_model.parent / "out"
+
+    segmentVolumes([node], a_model, output, launchJob=engine)
+    node.SetOrigin(1, 2, 3)
+    segmentVolumes([node], a_model, output, launchJob=engine)
+
+    sent = [Path(payload["images"][0]) for payload in engine.payloads]
+    assert sent == [images[1], output / "images" / "another name.nrrd"]
 
 
 def test_a_node_under_a_transform_is_refused(a_scene: Any, a_model: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -416,6 +417,23 @@ def test_two_cohorts_one_after_the_other_do_not_mix_cases_of_one_name(
     assert segmentNames(loaded.segmentationNode) == ["jaw", "teeth"]
 
 
+def test_nodes_of_another_cohort_in_the_scene_are_not_taken_for_ones_own(
+    a_scene: Any, a_logic: CohortLogic, tmp_path: Path
+) -> None:
+    mine = a_logic.loadCase("P01")
+    other = Cohort.create(tmp_path / "other", name="other", modality=Modality.CT, labels=LABELS)
+    other.add_case(writeImage(tmp_path / "o" / "P01.nrrd", imageArray(5)))
+    second = CohortLogic(a_scene)
+    second.open(other.folder)
+
+    theirs = second.loadCase("P01")
+
+    assert theirs.volumeNode is not mine.volumeNode
+    assert second.loadedCases() == ("P01",)
+    second.cleanup()
+    assert a_logic.segmentationNodeOf("P01") is mine.segmentationNode
+
+
 def test_an_earlier_version_is_shown_beside_the_work(a_logic: CohortLogic, a_cohort: Cohort) -> None:
     annotate(a_cohort, "P01")
     annotate(a_cohort, "P01", np.zeros(SHAPE, np.uint8))
@@ -429,16 +447,24 @@ def test_an_earlier_version_is_shown_beside_the_work(a_logic: CohortLogic, a_coh
         a_logic.loadVersion("P01", 9)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_cohort_is_listed_and_shown_but_not_changed(a_logic: CohortLogic, a_cohort: Cohort) -> None:
-    a_cohort.folder.chmod(0o555)
-    try:
-        assert len(a_logic.table()) == 2
-        a_logic.loadCase("P01")
-        with pytest.raises(StorageError):
-            a_logic.setRole("P01", Role.VALIDATION)
-    finally:
-        a_cohort.folder.chmod(0o755)
+def test_a_read_only_cohort_is_listed_and_shown_but_not_changed(
+    a_logic: CohortLogic, a_cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    annotate(a_cohort, "P01")
+    reallyOpen = os.open
+
+    def open(path: Any, flags: int, *more: int) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and str(a_cohort.folder) in str(path):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return reallyOpen(path, flags, *more)
+
+    monkeypatch.setattr(os, "open", open)  # Not by rights, which do not hold for root.
+
+    assert len(a_logic.table()) == 2
+    assert a_logic.loadCase("P01").start is Start.ANNOTATION
+    with pytest.raises(StorageError, match="read-only: choose another folder"):
+        a_logic.setRole("P01", Role.VALIDATION)
+    assert a_logic.table()[0].role is Role.TRAINING
 
 
 def test_an_observer_that_fails_does_not_keep_the_others_from_being_told(a_logic: CohortLogic) -> None:

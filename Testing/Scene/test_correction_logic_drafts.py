@@ -14,6 +14,7 @@ from cohort_scene import Clock, annotate, drawing, paint, segmentVoxels
 
 from barl.atomic import write_json
 from barl.cohort import Cohort, Coverage, CoverageKind
+from barl.errors import StorageError
 from barl.imaging import load_annotation
 from BARLSegmentLib.logic import Drafts as drafts
 from BARLSegmentLib.logic.CohortLogic import CohortLogic, LoadedCase
@@ -21,15 +22,6 @@ from BARLSegmentLib.logic.CorrectionLogic import CorrectionEvent, CorrectionLogi
 from BARLSegmentLib.logic.Drafts import Draft, abandonedDrafts
 
 COMPLETE = Coverage()
-
-
-@pytest.fixture
-def a_cohort_logic(a_scene: Any, a_cohort: Cohort) -> Iterator[CohortLogic]:
-    """With the cohort open."""
-    logic = CohortLogic(a_scene)
-    logic.open(a_cohort.folder)
-    yield logic
-    logic.cleanup()
 
 
 @pytest.fixture
@@ -114,6 +106,21 @@ def test_renaming_and_recoloring_a_segment_are_changes(a_logic: CorrectionLogic,
     assert a_logic.hasUnsavedChanges(a_watched_case.segmentationNode)
 
 
+def test_a_segmentation_that_is_replaced_as_by_undo_is_still_watched(
+    a_logic: CorrectionLogic, a_cohort: Cohort, a_watched_case: LoadedCase
+) -> None:
+    node = a_watched_case.segmentationNode
+    other = slicer.vtkSegmentation()
+    other.DeepCopy(node.GetSegmentation())
+    assert not a_logic.hasUnsavedChanges(node)
+
+    node.SetAndObserveSegmentation(other)
+    assert a_logic.hasUnsavedChanges(node)
+    a_logic.saveVersion(a_cohort, node, coverage=COMPLETE)
+    draw(a_watched_case)
+    assert a_logic.hasUnsavedChanges(node)
+
+
 def test_a_saved_version_takes_the_draft_away(
     a_logic: CorrectionLogic, a_clock: Clock, a_cohort: Cohort, a_watched_case: LoadedCase
 ) -> None:
@@ -138,9 +145,9 @@ def test_the_work_of_a_crashed_program_is_offered_and_goes_on(
     draw(a_watched_case)
     a_clock.now += 121
     a_logic.tick()
-    assert abandonedDrafts(a_cohort) == ()  # Its program runs.
+    assert a_logic.abandonedDrafts(a_cohort) == ()  # It is at work.
     crash(a_logic, monkeypatch)
-    (draft,) = a_logic.abandonedDrafts(a_cohort)
+    (draft,) = abandonedDrafts(a_cohort)
     assert (draft.caseId, draft.author, draft.parent) == ("P01", "Zoë", 1)
     assert draft.coverage.kind is CoverageKind.SLICES
 
@@ -200,6 +207,40 @@ def test_a_segmentation_that_is_removed_or_closed_leaves_a_draft(
     a_logic.tick()
 
 
+def test_work_that_left_the_scene_unsaved_is_offered_at_once_and_never_overwritten(
+    a_cohort_logic: CohortLogic,
+    a_logic: CorrectionLogic,
+    a_clock: Clock,
+    a_cohort: Cohort,
+    a_watched_case: LoadedCase,
+) -> None:
+    draw(a_watched_case)
+    a_cohort_logic.unloadCase("P01")
+
+    again = a_cohort_logic.loadCase("P01")
+    a_logic.watch(a_cohort, again.segmentationNode)
+    paint(again.segmentationNode, "jaw", drawing() == 2, again.volumeNode)
+    a_clock.now += 121
+    a_logic.tick()
+
+    (draft,) = a_logic.abandonedDrafts(a_cohort)
+    node = a_logic.openDraft(a_cohort, draft, again.volumeNode)
+    assert segmentVoxels(node, "canal", again.volumeNode)[5, 5, 5]
+    assert len(a_logic.abandonedDrafts(a_cohort)) == 1  # What was drawn in the meantime is offered in its turn.
+
+
+def test_a_draft_of_another_program_that_runs_is_not_offered(
+    a_logic: CorrectionLogic, a_cohort: Cohort, a_watched_case: LoadedCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(a_watched_case)
+    a_logic.cleanup()
+    assert len(abandonedDrafts(a_cohort)) == 1
+
+    monkeypatch.setattr(drafts.Process, "current", classmethod(lambda cls: cls(2, 0.0)))
+
+    assert abandonedDrafts(a_cohort) == ()
+
+
 def test_closing_the_scene_leaves_a_draft(
     a_scene: Any, a_logic: CorrectionLogic, a_cohort: Cohort, a_watched_case: LoadedCase
 ) -> None:
@@ -249,6 +290,25 @@ def test_a_cohort_that_cannot_be_written_is_told_and_drawing_goes_on(
 
     assert [event.kind for event in seen] == ["draft failed"]
     assert a_logic.hasUnsavedChanges(a_watched_case.segmentationNode)
+
+
+def test_work_that_cannot_be_drafted_is_not_taken_out_of_the_scene(
+    a_scene: Any, a_logic: CorrectionLogic, a_cohort: Cohort
+) -> None:
+    cohortLogic = CohortLogic(a_scene, beforeRemoval=a_logic.secure)
+    cohortLogic.open(a_cohort.folder)
+    case = cohortLogic.loadCase("P01")
+    a_logic.watch(a_cohort, case.segmentationNode)
+    (a_cohort.folder / "drafts").write_text("in the way")
+    draw(case)
+
+    for leave in (lambda: cohortLogic.unloadCase("P01"), cohortLogic.close):
+        with pytest.raises(StorageError):
+            leave()
+        assert cohortLogic.segmentationNodeOf("P01") is case.segmentationNode
+
+    a_logic.saveVersion(a_cohort, case.segmentationNode, coverage=COMPLETE, allowEmpty=True)
+    cohortLogic.cleanup()
 
 
 def test_a_cohort_that_was_deleted_while_shown_is_not_made_anew(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -282,6 +283,16 @@ def test_a_python_that_is_not_there_or_too_slow_is_told() -> None:
         ChildPython("/no/python")([], print, 1.0)
     with pytest.raises(JobFailedError, match="did not finish within"):
         ChildPython(sys.executable)(["-c", "import time; time.sleep(30)"], print, 0.5)
+
+
+def test_lines_are_told_as_they_come() -> None:
+    code = "import time; print('ä', flush=True); time.sleep(0.6); print('b')"
+    heard: list[tuple[str, float]] = []
+
+    done = ChildPython(sys.executable)(["-c", code], lambda line: heard.append((line, time.monotonic())), 60.0)
+
+    assert (done.code, done.output) == (0, "ä\nb")
+    assert heard[1][1] - heard[0][1] > 0.3
 
 
 def test_pips_notes_are_read_without_importing() -> None:

@@ -10,25 +10,19 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 
-import numpy as np
-
-from barl.cohort import Cohort
 from barl.errors import ImageError, InputError, JobError, JobFailedError
-from barl.imaging import read_volume, write_volume
-from barl.imaging.volumes import VOLUME_SUFFIXES
+from barl.imaging import read_volume
 from barl.jobs import EventReader, JobFolder, JobSpec, State, read_status, request_stop, write_spec
 from barl.records import read_fields
+from BARLSegmentLib.logic.BatchFiles import caseOf, imageOf, modelFolderOf, newJobFolder
 from BARLSegmentLib.logic.PythonProgram import launchJob as launchHere
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
 from BARLSegmentLib.logic.SegmentationNodes import addSegmentationFromFile
-from BARLSegmentLib.logic.VolumeNodes import addVolumeNode, fileOf, geometryOf, volumeOf
+from BARLSegmentLib.logic.VolumeNodes import addVolumeNode
 from BARLSegmentLib.logic.VolumesTable import TABLE_FILE, VolumeRow, writeVolumesTable
 
-_JOBS = ".jobs"
-_SENT = "images"
 _POLL_SECONDS = 0.2
 
 OnProgress = Callable[[float, str], None]
@@ -168,7 +162,7 @@ class BatchLogic:
         modelFolder, output = modelFolderOf(Path(model)), Path(outputFolder).absolute()
         items = tuple(self._item(volume, output) for volume in volumes)
         _refuseNothingOrTwice(items)
-        job = JobFolder(_newJobFolder(output, self._clock()))
+        job = JobFolder(newJobFolder(output, self._clock()))
         payload = {
             "model": str(modelFolder.absolute()),
             "images": [str(item.image.absolute()) for item in items],
@@ -235,7 +229,7 @@ class BatchLogic:
             if not path.exists():
                 raise ImageError(f"{path} does not exist. Check the path, and that the drive is connected.")
             return _Item(image=path)
-        return _Item(image=_imageOf(volume, output), node=volume)
+        return _Item(image=imageOf(volume, output), node=volume)
 
 
 def segmentVolumes(
@@ -273,65 +267,6 @@ def segmentVolumes(
     if scene is not None:
         logic.loadResults(batch)
     return batch.table()
-
-
-def modelFolderOf(path: Path) -> Path:
-    """The model folder itself, that of a round, or that of the newest round of a cohort that has one.
-
-    Raises:
-        InputError: there is no model.
-    """
-    candidates = [path, JobFolder(path).model]
-    if (path / "cohort.json").is_file():
-        candidates = [JobFolder(folder).model for folder in reversed(Cohort.open(path).rounds())]
-    for folder in candidates:
-        if (folder / "model.json").is_file():
-            return folder
-    raise InputError(f"{path} holds no trained model. Give a model folder, a round's folder, or a cohort with a round.")
-
-
-def caseOf(image: Path) -> str:
-    """The name under which the engine writes an image's results: its file name without the image suffix."""
-    lower = image.name.lower()
-    suffix = next((one for one in sorted(VOLUME_SUFFIXES, key=len, reverse=True) if lower.endswith(one)), "")
-    return image.name[: len(image.name) - len(suffix)]
-
-
-def _imageOf(node: Node, output: Path) -> Path:
-    """A file with a node's voxels: its own if it has not changed since, else one beside the results."""
-    if node.GetParentTransformNode() is not None:
-        raise ImageError(
-            f"The volume {node.GetName()} is under a transform. Harden it (right-click its transform in the Data "
-            "module), or take it out of the transform, and try again."
-        )
-    own = fileOf(node)
-    if own is not None and own.name.lower().endswith(VOLUME_SUFFIXES):
-        return own
-    name = "".join("_" if character in '<>:"/\\|?*' else character for character in node.GetName()).strip(" .")
-    path = output / _SENT / f"{name or 'volume'}.nrrd"
-    if not _holds(path, node):
-        volume = volumeOf(node)
-        write_volume(path, volume.array, volume.geometry)
-    return path
-
-
-def _holds(path: Path, node: Node) -> bool:
-    """Whether a file written earlier has just these voxels: then it stays, and its result is known to be done."""
-    if not path.is_file():
-        return False
-    try:
-        there, here = read_volume(path), volumeOf(node)
-    except ImageError:
-        return False
-    return not there.geometry.difference_from(geometryOf(node)) and np.array_equal(there.array, here.array)
-
-
-def _newJobFolder(output: Path, now: float) -> Path:
-    stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%d-%H%M%S")
-    jobs, number = output / _JOBS, 1
-    while (jobs / f"{stamp}-{number}").exists():
-        number += 1
-    return jobs / f"{stamp}-{number}"
 
 
 def _refuseNothingOrTwice(items: Sequence[_Item]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from barl.cohort import AnnotationVersion, Case, CaseState, Cohort, CoverageKind, Role
 from barl.cohort.layout import prediction_path
@@ -25,8 +26,22 @@ class RankedCase:
     """A sentence for people."""
 
 
-Ranking = Callable[[Cohort], Mapping[str, RankedCase]]
-"""Gives the ranked cases by id; cases that it does not name have no rank."""
+class Ranked(Protocol):
+    """What the table shows of a ranked case; other classes have it, too."""
+
+    @property
+    def rank(self) -> int:
+        """1 is the first."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """A sentence for people."""
+        ...
+
+
+Ranking = Callable[[Cohort], Mapping[str, Ranked]]
+"""Gives the ranked cases by id; others have no rank. It is asked with every table, so it must be quick."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +78,7 @@ def caseRows(cohort: Cohort, ranking: Ranking) -> tuple[CaseRow, ...]:
     return tuple(_row(cohort, case, rounds, ranked.get(case.id)) for case in cohort.cases)
 
 
-def rankingOfNewestRound(cohort: Cohort) -> Mapping[str, RankedCase]:
+def rankingOfNewestRound(cohort: Cohort) -> Mapping[str, Ranked]:
     """The ranking that the newest round left in ``ranking.json``; empty when there is none that can be read."""
     for folder in reversed(cohort.rounds()):
         path = folder / RANKING_FILE
@@ -82,7 +97,7 @@ def latestPrediction(rounds: list[Path], caseId: str) -> tuple[int, Path] | None
     return None
 
 
-def _row(cohort: Cohort, case: Case, rounds: list[Path], ranked: RankedCase | None) -> CaseRow:
+def _row(cohort: Cohort, case: Case, rounds: list[Path], ranked: Ranked | None) -> CaseRow:
     problem, newest, state = "", None, None
     predicted = latestPrediction(rounds, case.id)
     try:
@@ -123,7 +138,7 @@ def _meanUncertainty(record: Path) -> float | None:
         return None
 
 
-def _readRanking(path: Path) -> Mapping[str, RankedCase]:
+def _readRanking(path: Path) -> Mapping[str, Ranked]:
     try:
         rows = read_fields(path, InputError).children("cases")
         return {row.text("case"): RankedCase(rank=row.integer("rank"), reason=row.text("reason", "")) for row in rows}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Literal
@@ -13,9 +14,9 @@ import slicer
 import vtk
 
 from barl.cohort import AnnotationVersion, Case, Cohort, Coverage, LabelTable, Modality, Role
-from barl.cohort.layout import case_id_from, checked_case_id
-from barl.errors import CohortError, ImageError, InputError
-from barl.imaging import find_volumes, read_geometry, read_volume, write_volume
+from barl.errors import CohortError, InputError
+from barl.imaging import read_volume
+from barl.imaging.seg_nrrd import Layers, read_layers
 from BARLSegmentLib.logic.CaseNodes import (
     IMAGE,
     SEGMENTATION,
@@ -28,13 +29,12 @@ from BARLSegmentLib.logic.CaseNodes import (
     untagNode,
 )
 from BARLSegmentLib.logic.CaseTable import CaseRow, Ranking, caseRows, rankingOfNewestRound
+from BARLSegmentLib.logic.NewCohort import cohortFromFolder, cohortFromVolumes, idsFor
 from BARLSegmentLib.logic.Observers import Observers
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
-from BARLSegmentLib.logic.SegmentationNodes import addEmptySegmentation, addSegmentationFromFile
+from BARLSegmentLib.logic.SegmentationNodes import addEmptySegmentation, addSegmentation, addSegmentationFromFile
 from BARLSegmentLib.logic.ShownLayers import ShownLayers, showAgain, shownLayers, showVolume
-from BARLSegmentLib.logic.VolumeNodes import addVolumeNode, volumeOf
-
-_RESULT_MAPS = (".uncertainty.nrrd", ".disagreement.nrrd")
+from BARLSegmentLib.logic.VolumeNodes import addVolumeNode
 
 
 class Start(Enum):
@@ -60,6 +60,15 @@ class LoadedCase:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _StartingPoint:
+    """Where a case's segmentation comes from."""
+
+    kind: Start
+    path: Path | None = None
+    version: AnnotationVersion | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class CohortEvent:
     """Something that happened to the cohort or its cases in the scene."""
 
@@ -77,11 +86,20 @@ class CohortLogic:
     Args:
         scene: the scene to show cases in.
         ranking: which cases want a look first; by default what the newest round left.
+        beforeRemoval: called with each node before any is removed, such as ``CorrectionLogic.secure``; when it raises,
+            all stay.
     """
 
-    def __init__(self, scene: Scene, *, ranking: Ranking = rankingOfNewestRound) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        *,
+        ranking: Ranking = rankingOfNewestRound,
+        beforeRemoval: Callable[[Node], None] = lambda node: None,
+    ) -> None:
         self._scene = scene
         self._ranking = ranking
+        self._beforeRemoval = beforeRemoval
         self._cohort: Cohort | None = None
         self._before: tuple[ShownLayers, ...] | None = None
         self._removing = False
@@ -90,8 +108,10 @@ class CohortLogic:
 
     def cleanup(self) -> None:
         """Close the cohort and stop looking at the scene."""
-        self.close()
-        self._scene.RemoveObserver(self._observation)
+        try:
+            self.close()
+        finally:
+            self._scene.RemoveObserver(self._observation)
 
     @property
     def cohort(self) -> Cohort:
@@ -145,16 +165,9 @@ class CohortLogic:
             ImageError: there are no images, or some cannot be read; the message names them, nothing was made.
             StorageError: the folder cannot be written, or the disk is full.
         """
-        found = [path for path in find_volumes(Path(images)) if not path.name.lower().endswith(_RESULT_MAPS)]
-        if not found:
-            raise ImageError(f"{images} holds no volume that can be read (NIfTI, NRRD, MetaImage or a DICOM series).")
-        _refuseUnreadable(found)
-        _refuseSameIds([case_id_from(path) for path in found])
-        cohort = Cohort.create(Path(folder), name=name, modality=modality, labels=labels)
-        for index, path in enumerate(found):
-            onProgress(index / len(found), path.name)
-            cohort.add_case(path, copy=copy)
-        onProgress(1.0, "done")
+        cohort = cohortFromFolder(
+            Path(folder), Path(images), name=name, modality=modality, labels=labels, copy=copy, onProgress=onProgress
+        )
         return self._switchTo(cohort)
 
     def createFromVolumes(
@@ -182,23 +195,11 @@ class CohortLogic:
             ImageError: no volumes, or one is under a transform, is no scalar volume, or is sheared.
             StorageError: the folder cannot be written, or the disk is full.
         """
-        ids = [_idFrom(node) for node in volumeNodes] if caseIds is None else [checked_case_id(one) for one in caseIds]
-        if not ids or len(ids) != len(volumeNodes):
-            raise ImageError(
-                f"Choose at least one volume, and one id for each: {len(volumeNodes)} and {len(ids)} came."
-            )
-        _refuseSameIds(ids)
-        for node in volumeNodes:
-            _refuseUnfit(node)
-        cohort = Cohort.create(Path(folder), name=name, modality=modality, labels=labels)
-        for caseId, node in zip(ids, volumeNodes, strict=True):
-            volume = volumeOf(node)
-            path = cohort.folder / "images" / f"{caseId}.nrrd"
-            write_volume(path, volume.array, volume.geometry)
-            cohort.add_case(path, case_id=caseId)
+        ids = idsFor(volumeNodes) if caseIds is None else tuple(caseIds)
+        cohort = cohortFromVolumes(Path(folder), volumeNodes, ids, name=name, modality=modality, labels=labels)
         self._switchTo(cohort)
-        for caseId, node in zip(ids, volumeNodes, strict=True):
-            tagNode(node, CaseTag(cohort=cohort.folder, caseId=caseId, part=IMAGE, lent=True))
+        for case, node in zip(cohort.cases, volumeNodes, strict=True):
+            tagNode(node, CaseTag(cohort=cohort.folder, caseId=case.id, part=IMAGE, lent=True))
         return cohort
 
     def addCase(self, image: Path | str, *, role: Role = Role.TRAINING, copy: bool = False) -> Case:
@@ -213,10 +214,10 @@ class CohortLogic:
         self.events.notify(CohortEvent(kind="changed", caseId=caseId))
 
     def table(self) -> tuple[CaseRow, ...]:
-        """The case table as the files are now; a cohort.json that became unreadable leaves the cases as they were.
+        """The case table as the files are now: what other programs added is there, too.
 
         Raises:
-            CohortError: no cohort is open, or its folder is gone.
+            CohortError: no cohort is open, its folder is gone, or cohort.json became unreadable.
         """
         if not self.cohort.folder.is_dir():
             raise CohortError(
@@ -238,10 +239,23 @@ class CohortLogic:
         """
         self.cohort.case(caseId)
         before = shownLayers(self._scene)
-        with self._undoneOnError():
-            volumeNode = self.volumeNodeOf(caseId) or self._addImage(caseId)
-            present = self.segmentationNodeOf(caseId)
-            loaded = self._addStart(caseId, volumeNode) if present is None else self._found(caseId, volumeNode, present)
+        volumeNode, present = self.volumeNodeOf(caseId), self.segmentationNodeOf(caseId)
+        start = self._startOf(caseId)
+        with self._undoneOnError(), ThreadPoolExecutor(1) as beside:
+            # The image takes longest to read; the segmentation is read meanwhile.
+            layers = beside.submit(read_layers, start.path) if present is None and start.path is not None else None
+            volumeNode = volumeNode or self._addImage(caseId)
+            if present is None:
+                present = self._addSegmentation(caseId, volumeNode, start, layers.result() if layers else None)
+            else:
+                start = replace(start, kind=Start.SCENE)
+        loaded = LoadedCase(
+            caseId=caseId,
+            volumeNode=volumeNode,
+            segmentationNode=present,
+            start=start.kind,
+            coverage=start.version.coverage if start.version else Coverage(),
+        )
         self._before = before if self._before is None else self._before
         showVolume(self._scene, volumeNode)
         self.events.notify(CohortEvent(kind="loaded", caseId=caseId))
@@ -304,36 +318,30 @@ class CohortLogic:
         tagNode(node, CaseTag(cohort=self.cohort.folder, caseId=caseId, part=IMAGE))
         return node
 
-    def _addStart(self, caseId: str, volumeNode: Node) -> LoadedCase:
-        version, prediction = self.cohort.annotation(caseId), None
-        table, start, coverage = self.cohort.labels, Start.LABELS, Coverage()
+    def _startOf(self, caseId: str) -> _StartingPoint:
+        """The best that there is to start from."""
+        version = self.cohort.annotation(caseId)
         if version is not None:
-            start, coverage = Start.ANNOTATION, version.coverage
-            node = addSegmentationFromFile(self._scene, f"{caseId} annotation", version.path, table, volumeNode)
-        elif (prediction := self.cohort.latest_prediction(caseId)) is not None:
-            start = Start.PREDICTION
-            node = addSegmentationFromFile(self._scene, f"{caseId} from prediction", prediction, table, volumeNode)
+            return _StartingPoint(kind=Start.ANNOTATION, path=version.path, version=version)
+        prediction = self.cohort.latest_prediction(caseId)
+        return _StartingPoint(kind=Start.PREDICTION if prediction else Start.LABELS, path=prediction)
+
+    def _addSegmentation(self, caseId: str, volumeNode: Node, start: _StartingPoint, layers: Layers | None) -> Node:
+        name = f"{caseId} from prediction" if start.kind is Start.PREDICTION else f"{caseId} annotation"
+        if layers is None:
+            node = addEmptySegmentation(self._scene, name, self.cohort.labels, volumeNode)
         else:
-            node = addEmptySegmentation(self._scene, f"{caseId} annotation", table, volumeNode)
+            node = addSegmentation(self._scene, name, layers, self.cohort.labels, volumeNode)
+        predicted = start.path if start.kind is Start.PREDICTION else None
         tag = CaseTag(
             cohort=self.cohort.folder,
             caseId=caseId,
             part=SEGMENTATION,
-            parent=version.number if version else None,
-            fromPrediction=prediction.relative_to(self.cohort.folder).as_posix() if prediction else None,
+            parent=start.version.number if start.version else None,
+            fromPrediction=predicted.relative_to(self.cohort.folder).as_posix() if predicted else None,
         )
         tagNode(node, tag)
-        return LoadedCase(caseId=caseId, volumeNode=volumeNode, segmentationNode=node, start=start, coverage=coverage)
-
-    def _found(self, caseId: str, volumeNode: Node, segmentationNode: Node) -> LoadedCase:
-        newest = self.cohort.annotation(caseId)
-        return LoadedCase(
-            caseId=caseId,
-            volumeNode=volumeNode,
-            segmentationNode=segmentationNode,
-            start=Start.SCENE,
-            coverage=newest.coverage if newest else Coverage(),
-        )
+        return node
 
     @contextmanager
     def _undoneOnError(self) -> Iterator[None]:
@@ -347,6 +355,8 @@ class CohortLogic:
             raise
 
     def _removeNodes(self, nodes: list[Node], *, keepLent: bool) -> None:
+        for node in nodes:
+            self._beforeRemoval(node)
         self._removing = True
         try:
             for node in nodes:
@@ -386,39 +396,3 @@ def _observeRemoval(scene: Scene, onRemoved: Callable[[Node], None]) -> int:
         onRemoved(node)
 
     return int(scene.AddObserver(slicer.vtkMRMLScene.NodeRemovedEvent, observe))
-
-
-def _idFrom(node: Node) -> str:
-    # Not through a path: a node's name may hold slashes, and dots that are no suffix.
-    return case_id_from(Path(node.GetName().replace("/", "_").replace("\\", "_") or "case"))
-
-
-def _refuseUnfit(node: Node) -> None:
-    if not node.IsA("vtkMRMLScalarVolumeNode") or node.IsA("vtkMRMLLabelMapVolumeNode"):
-        raise ImageError(f"{node.GetName()} is no scalar volume. Choose images with one gray value a voxel.")
-    if node.GetParentTransformNode() is not None:
-        raise ImageError(
-            f"The volume {node.GetName()} is under a transform. Harden it (right-click its transform in the Data "
-            "module), or take it out of the transform, and try again."
-        )
-    volumeOf(node)
-
-
-def _refuseUnreadable(images: Sequence[Path]) -> None:
-    problems = []
-    for image in images:
-        try:
-            read_geometry(image)
-        except ImageError as error:
-            problems.append(str(error))
-    if problems:
-        raise ImageError("Nothing was made, for these images cannot be used:\n" + "\n".join(problems))
-
-
-def _refuseSameIds(ids: Sequence[str]) -> None:
-    folded = [one.casefold() for one in ids]
-    twice = sorted({one for one in folded if folded.count(one) > 1})
-    if twice:
-        raise CohortError(
-            f"Two images would be the same case: {', '.join(twice)}. Rename one of each, or choose the ids yourself."
-        )

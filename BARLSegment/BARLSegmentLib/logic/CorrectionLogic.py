@@ -7,19 +7,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import slicer
-import vtk
 
 from barl.cohort import AnnotationVersion, Cohort, Coverage, CoverageKind
 from barl.errors import CohortError, ImageError, InputError
 from barl.imaging import Geometry, read_geometry, save_annotation
 from barl.imaging.annotations import known_voxels
+from BARLSegmentLib.logic.Autosave import Autosave
 from BARLSegmentLib.logic.CaseNodes import IMAGE, SEGMENTATION, CaseTag, removeWithDisplay, taggedNodes, tagNode, tagOf
 from BARLSegmentLib.logic.CohortLogic import versionOf
-from BARLSegmentLib.logic.Drafts import Draft, Drafts, abandonedDrafts, removeDraft
+from BARLSegmentLib.logic.Drafts import Draft, abandonedDrafts, removeDraft
 from BARLSegmentLib.logic.Observers import Observers
 from BARLSegmentLib.logic.Questions import EmptyClassesQuestion
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
@@ -38,22 +37,6 @@ class CorrectionEvent:
     caseId: str
     message: str = ""
     """For people; of a draft that failed, why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Work:
-    """A segmentation that is being corrected."""
-
-    node: Node
-    cohort: Cohort
-    tag: CaseTag
-    coverage: Coverage
-    draftDue: float
-    """When the next draft is written, in the clock's seconds."""
-
-    lastTick: float
-    unsaved: bool = False
-    undrafted: bool = False
 
 
 class CorrectionLogic:
@@ -75,23 +58,15 @@ class CorrectionLogic:
         autosaveSeconds: float = AUTOSAVE_SECONDS,
     ) -> None:
         self._scene = scene
-        self._clock = clock
-        self._autosaveSeconds = autosaveSeconds
-        self._drafts = Drafts(clock=clock)
-        self._work: dict[str, _Work] = {}
-        self._observations: list[tuple[Any, int]] = []
         self.author = author
         self.events: Observers[CorrectionEvent] = Observers()
-        self._observe(scene, slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, self._onNodeGoes)
-        self._observe(scene, slicer.vtkMRMLScene.StartCloseEvent, lambda node: self._draftAll())
+        self._autosave = Autosave(
+            scene, author=lambda: self.author, clock=clock, seconds=autosaveSeconds, onDraft=self._onDraft
+        )
 
     def cleanup(self) -> None:
         """Write drafts of all that is not saved, and stop looking at scene and nodes."""
-        self._draftAll()
-        for subject, observation in self._observations:
-            subject.RemoveObserver(observation)
-        self._observations.clear()
-        self._work.clear()
+        self._autosave.cleanup()
 
     def watch(self, cohort: Cohort, segmentationNode: Node, *, coverage: Coverage | None = None) -> None:
         """Keep drafts of a case's segmentation from now on.
@@ -105,45 +80,27 @@ class CorrectionLogic:
             CohortError: the node belongs to no case of this cohort.
         """
         tag = _tagOfCase(cohort, segmentationNode)
-        if segmentationNode.GetID() in self._work:
-            return
-        now = self._clock()
-        self._work[segmentationNode.GetID()] = _Work(
-            node=segmentationNode,
-            cohort=cohort,
-            tag=tag,
-            coverage=coverage or Coverage(),
-            draftDue=now + self._autosaveSeconds,
-            lastTick=now,
-        )
-        nodeId = segmentationNode.GetID()
-        segmentation = slicer.vtkSegmentation
-        for event in (
-            segmentation.SourceRepresentationModified,
-            segmentation.SegmentAdded,
-            segmentation.SegmentRemoved,
-            segmentation.SegmentModified,
-        ):
-            self._observe(segmentationNode.GetSegmentation(), event, lambda subject: self._onChanged(nodeId))
+        self._autosave.watch(cohort, segmentationNode, tag, coverage or Coverage())
 
     def setCoverage(self, segmentationNode: Node, coverage: Coverage) -> None:
         """Say what a watched segmentation tells about; its next draft remembers."""
-        self._change(segmentationNode.GetID(), coverage=coverage)
+        self._autosave.setCoverage(segmentationNode, coverage)
 
     def hasUnsavedChanges(self, segmentationNode: Node) -> bool:
         """Whether a watched segmentation was changed since it was loaded or saved."""
-        work = self._work.get(segmentationNode.GetID())
-        return work is not None and work.unsaved
+        return self._autosave.isUnsaved(segmentationNode)
 
     def tick(self) -> None:
         """Write the drafts that are due; call it every few seconds. One that fails is told to the observers."""
-        now = self._clock()
-        for nodeId, work in tuple(self._work.items()):
-            # A clock that was set back would else put the next draft off by hours.
-            due = work.undrafted and (now >= work.draftDue or now < work.lastTick)
-            self._change(nodeId, lastTick=now)
-            if due:
-                self._draft(nodeId)
+        self._autosave.tick()
+
+    def secure(self, node: Node) -> None:
+        """Write a draft of what a watched segmentation has unsaved: to be called before it is removed.
+
+        Raises:
+            InputError: it cannot be written; do not remove the segmentation.
+        """
+        self._autosave.secure(node)
 
     def saveVersion(
         self,
@@ -204,7 +161,7 @@ class CorrectionLogic:
             parent=tag.parent,
             note=note,
         )
-        self._afterSaving(cohort, segmentationNode, tag, version, coverage)
+        self._afterSaving(segmentationNode, tag, version, coverage)
         return version
 
     def history(self, cohort: Cohort, caseId: str) -> tuple[AnnotationVersion, ...]:
@@ -235,8 +192,8 @@ class CorrectionLogic:
         return version
 
     def abandonedDrafts(self, cohort: Cohort, caseId: str | None = None) -> tuple[Draft, ...]:
-        """Work that a program left behind when it ended without saving, the newest first: to be offered."""
-        return abandonedDrafts(cohort, caseId)
+        """Unsaved work whose program has ended or whose segmentation left the scene, newest first: to be offered."""
+        return abandonedDrafts(cohort, caseId, atWork=self._autosave.sessions)
 
     def openDraft(self, cohort: Cohort, draft: Draft, volumeNode: Node) -> Node:
         """Bring a draft into the scene as a new segmentation of its case, watched and unsaved.
@@ -246,11 +203,13 @@ class CorrectionLogic:
 
         Raises:
             LabelError: the draft cannot be read.
+            InputError: what is unsaved in the case's segmentation cannot be written as a draft; nothing was changed.
         """
+        others = taggedNodes(self._scene, cohort.folder, draft.caseId, SEGMENTATION)
+        for other in others:
+            self.secure(other)
         node = addSegmentationFromFile(self._scene, f"{draft.caseId} draft", draft.path, cohort.labels, volumeNode)
-        for other in taggedNodes(self._scene, cohort.folder, draft.caseId, SEGMENTATION):
-            self._draftIfWatched(other)
-            self._forget(other.GetID())
+        for other in others:
             removeWithDisplay(self._scene, other)
         tag = CaseTag(
             cohort=cohort.folder,
@@ -261,91 +220,30 @@ class CorrectionLogic:
         )
         tagNode(node, tag)
         self.watch(cohort, node, coverage=draft.coverage)
-        self._change(node.GetID(), unsaved=True, undrafted=True)
-        self._draft(node.GetID())
-        if not self._work[node.GetID()].undrafted:
+        self._autosave.markUnsaved(node)
+        try:
+            self.secure(node)
             removeDraft(draft.path)
+        except InputError as error:  # The old file stays then.
+            self._onDraft(draft.caseId, str(error))
         return node
 
     def dropDraft(self, draft: Draft) -> None:
         """Delete a draft that nobody wants; raises StorageError when the folder cannot be written."""
         removeDraft(draft.path)
 
-    def _afterSaving(
-        self, cohort: Cohort, node: Node, tag: CaseTag, version: AnnotationVersion, coverage: Coverage
-    ) -> None:
+    def _afterSaving(self, node: Node, tag: CaseTag, version: AnnotationVersion, coverage: Coverage) -> None:
         saved = replace(tag, parent=version.number, fromPrediction=None)
         tagNode(node, saved)
-        self._change(node.GetID(), tag=saved, coverage=coverage, unsaved=False, undrafted=False)
         try:
-            self._drafts.discard(cohort, tag.caseId)
+            self._autosave.saved(node, saved, coverage)
         except InputError as error:  # The version is safe; a draft that stays is offered once more.
-            self.events.notify(CorrectionEvent(kind="draft failed", caseId=tag.caseId, message=str(error)))
+            self._onDraft(tag.caseId, str(error))
         self.events.notify(CorrectionEvent(kind="saved", caseId=tag.caseId, message=f"Version {version.number} saved."))
 
-    def _draftAll(self) -> None:
-        for nodeId in tuple(self._work):
-            if self._work[nodeId].undrafted:
-                self._draft(nodeId)
-
-    def _draftIfWatched(self, node: Node) -> None:
-        work = self._work.get(node.GetID())
-        if work is not None and work.undrafted:
-            self._draft(node.GetID())
-
-    def _draft(self, nodeId: str) -> None:
-        """Write one draft; drawing must go on when that fails, so the observers are told."""
-        work = self._work[nodeId]
-        self._change(nodeId, draftDue=self._clock() + self._autosaveSeconds)
-        try:
-            self._drafts.write(
-                work.cohort,
-                work.tag.caseId,
-                work.node,
-                author=self.author,
-                coverage=work.coverage,
-                parent=work.tag.parent,
-                fromPrediction=work.tag.fromPrediction,
-            )
-        except InputError as error:
-            self.events.notify(CorrectionEvent(kind="draft failed", caseId=work.tag.caseId, message=str(error)))
-            return
-        self._change(nodeId, undrafted=False)
-        self.events.notify(CorrectionEvent(kind="draft", caseId=work.tag.caseId))
-
-    def _change(self, nodeId: str, **values: Any) -> None:
-        if nodeId in self._work:
-            self._work[nodeId] = replace(self._work[nodeId], **values)
-
-    def _onChanged(self, nodeId: str) -> None:
-        self._change(nodeId, unsaved=True, undrafted=True)
-
-    def _onNodeGoes(self, node: Node) -> None:
-        if node is None or node.GetID() not in self._work:
-            return
-        self._draftIfWatched(node)
-        self._forget(node.GetID())
-
-    def _forget(self, nodeId: str) -> None:
-        work = self._work.pop(nodeId, None)
-        if work is None:
-            return
-        gone = [pair for pair in self._observations if pair[0] is work.node.GetSegmentation()]
-        for subject, observation in gone:
-            subject.RemoveObserver(observation)
-        self._observations = [pair for pair in self._observations if pair not in gone]
-
-    def _observe(self, subject: Any, event: int, function: Callable[[Any], None]) -> None:
-        @vtk.calldata_type(vtk.VTK_OBJECT)  # type: ignore[untyped-decorator]
-        def observeNode(caller: object, name: str, node: Any) -> None:
-            function(node)
-
-        def observe(caller: object, name: str) -> None:
-            function(None)
-
-        # Only the scene's events carry a node; a segmentation's carry texts.
-        callback = observeNode if subject is self._scene else observe
-        self._observations.append((subject, subject.AddObserver(event, callback)))
+    def _onDraft(self, caseId: str, problem: str | None) -> None:
+        kind: Literal["draft", "draft failed"] = "draft" if problem is None else "draft failed"
+        self.events.notify(CorrectionEvent(kind=kind, caseId=caseId, message=problem or ""))
 
 
 def _tagOfCase(cohort: Cohort, node: Node) -> CaseTag:
@@ -382,4 +280,5 @@ def _askForEmptyClasses(cohort: Cohort, caseId: str, painted: Labels, coverage: 
 
 
 def _copy(old: Path, path: Path) -> None:
+    """As a writer of a version, which gives nothing back."""
     shutil.copyfile(old, path)

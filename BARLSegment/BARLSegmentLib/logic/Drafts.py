@@ -1,8 +1,8 @@
 """Drafts: what is drawn but not saved as a version yet, written every now and then so that a crash costs little.
 
-A draft is ``drafts/<case>/<session>.seg.nrrd`` with a ``.json`` beside it, which is written last. Each running program
-has a session of its own, so that two people never overwrite each other's. A draft whose program runs is nobody else's
-business; one whose program is gone is offered.
+A draft is ``drafts/<case>/<session>.seg.nrrd`` with a ``.json`` beside it, which is written last. A session is one
+segmentation while it is watched by one program, so that no draft ever overwrites another's. A draft of another program
+that runs is nobody's business; one whose program is gone, or whose segmentation has left the scene, is offered.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -48,22 +48,26 @@ class Draft:
     host: str
 
     @property
+    def session(self) -> str:
+        """What names its files."""
+        return self.path.name.removesuffix(_SEGMENTATION)
+
+    @property
     def isAbandoned(self) -> bool:
-        """Whether the program that wrote it is gone; of another computer's program nothing is known, so it is not."""
-        return self.host == socket.gethostname() and not self.process.is_alive
+        """Whether the program that wrote it is gone, or is this one; of other computers' programs nothing is known."""
+        here = self.host == socket.gethostname()
+        return here and (self.process == Process.current() or not self.process.is_alive)
 
 
 class Drafts:
-    """The drafts of one running program.
+    """Writes and removes the drafts of this program.
 
     Args:
         clock: seconds since 1970.
-        session: names this program's files.
     """
 
-    def __init__(self, *, clock: Callable[[], float], session: str | None = None) -> None:
+    def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._session = session or uuid.uuid4().hex[:12]
 
     def write(
         self,
@@ -71,6 +75,7 @@ class Drafts:
         caseId: str,
         segmentationNode: Node,
         *,
+        session: str,
         author: str,
         coverage: Coverage,
         parent: int | None,
@@ -86,7 +91,7 @@ class Drafts:
             raise CohortError(f"{cohort.folder} is gone, so no draft was written. Check that its drive is connected.")
         draft = Draft(
             caseId=caseId,
-            path=_folder(cohort, caseId) / f"{self._session}{_SEGMENTATION}",
+            path=_folder(cohort, caseId) / f"{session}{_SEGMENTATION}",
             author=author,
             saved=datetime.fromtimestamp(self._clock(), timezone.utc).isoformat(timespec="seconds"),
             coverage=coverage,
@@ -100,17 +105,29 @@ class Drafts:
         write_json(_record(draft.path), _toJson(draft))
         return draft
 
-    def discard(self, cohort: Cohort, caseId: str) -> None:
-        """Remove this program's draft of a case, because it became a version."""
-        removeDraft(_folder(cohort, caseId) / f"{self._session}{_SEGMENTATION}")
+    def discard(self, cohort: Cohort, caseId: str, session: str) -> None:
+        """Remove a session's draft, because it became a version; raises as :func:`removeDraft`."""
+        removeDraft(_folder(cohort, caseId) / f"{session}{_SEGMENTATION}")
 
 
-def abandonedDrafts(cohort: Cohort, caseId: str | None = None) -> tuple[Draft, ...]:
-    """Drafts whose program has ended without saving, the newest first; damaged ones are left out."""
+def newSession() -> str:
+    """A name for the drafts of one segmentation."""
+    return uuid.uuid4().hex[:12]
+
+
+def abandonedDrafts(cohort: Cohort, caseId: str | None = None, *, atWork: Collection[str] = ()) -> tuple[Draft, ...]:
+    """Drafts that nobody works on, the newest first; damaged ones are left out.
+
+    Args:
+        cohort: where to look.
+        caseId: only of this case.
+        atWork: sessions of segmentations that are in the scene now.
+    """
     folders = [cohort.folder / _FOLDER / caseId] if caseId else sorted((cohort.folder / _FOLDER).glob("*/"))
     records = [record for folder in folders for record in sorted(folder.glob("*.json"))]
     found = [draft for record in records if (draft := _readIfWhole(record)) is not None and draft.isAbandoned]
-    return tuple(sorted(found, key=lambda draft: draft.saved, reverse=True))
+    left = [draft for draft in found if draft.session not in atWork]
+    return tuple(sorted(left, key=lambda draft: draft.saved, reverse=True))
 
 
 def removeDraft(path: Path) -> None:

@@ -6,8 +6,10 @@ Nothing is installed or imported until somebody asks. torch is never imported in
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -83,36 +85,51 @@ class ChildPython:
 
     def __init__(self, python: str | None = None, environment: dict[str, str] | None = None) -> None:
         self._python = python or pythonProgram()
-        self._environment = environment
+        self._environment = dict(os.environ if environment is None else environment) | {"PYTHONUTF8": "1"}
 
     def __call__(self, arguments: Sequence[str], onLine: Callable[[str], None], timeoutSeconds: float) -> Finished:
-        """Run it to the end, and tell its lines then.
+        """Run it to the end, telling each line as it comes; a panel keeps its window alive there.
 
         Raises:
             JobFailedError: the program is not there, or takes too long.
         """
+        tooLate = threading.Event()
+        lines: list[str] = []
+        with self._started(arguments) as process:
+
+            def end() -> None:
+                tooLate.set()
+                process.kill()
+
+            timer = threading.Timer(timeoutSeconds, end)
+            timer.start()
+            try:
+                for line in process.stdout or ():
+                    lines.append(line.decode("utf-8", "replace").rstrip())
+                    onLine(lines[-1])
+                code = process.wait()
+            finally:
+                timer.cancel()
+                process.kill()  # Whoever listens may have failed; half an install is found by the next check.
+        if tooLate.is_set():
+            raise JobFailedError(
+                f"{self._python} did not finish within {timeoutSeconds / 60:.0f} minutes. Check the connection and "
+                "free disk space, and try again."
+            )
+        return Finished(code=code, output="\n".join(lines))
+
+    def _started(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
         try:
-            done = subprocess.run(
+            return subprocess.Popen(
                 [self._python, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 env=self._environment,
-                timeout=timeoutSeconds,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-                check=False,
             )
         except OSError as error:
             raise JobFailedError(f"Cannot start {self._python}: {error.strerror}. Reinstall Slicer.") from error
-        except subprocess.TimeoutExpired as error:
-            raise JobFailedError(
-                f"{self._python} did not finish within {timeoutSeconds / 60:.0f} minutes. Check the connection and "
-                "free disk space, and try again."
-            ) from error
-        output = done.stdout.decode("utf-8", "replace")
-        for line in output.splitlines():
-            onLine(line)
-        return Finished(code=done.returncode, output=output)
 
 
 class PackageState(Enum):

@@ -44,7 +44,11 @@ def addSegmentationFromFile(scene: Scene, name: str, path: Path, table: LabelTab
         LabelError: the file cannot be read; no node was added.
     """
     # Not through Slicer's own storage node: a damaged file makes it end the whole process.
-    layers = read_layers(path)
+    return addSegmentation(scene, name, read_layers(path), table, volumeNode)
+
+
+def addSegmentation(scene: Scene, name: str, layers: Layers, table: LabelTable | None, volumeNode: Node) -> Node:
+    """Add a segmentation node from what was read of a file; see :func:`addSegmentationFromFile`."""
     node = _newNode(scene, name)
     _fill(node, layers)
     if table is not None:
@@ -76,12 +80,12 @@ def _labelmap(array: npt.NDArray[Any], geometry: Geometry) -> Any:
 
 def _drawnBox(array: npt.NDArray[Any]) -> tuple[slice, slice, slice]:
     """Smallest box around all that is drawn; of length 0 when nothing is."""
-    deep = _span(array.any(axis=(1, 2)))
-    flat = array[deep].any(axis=0)
-    return deep, _span(flat.any(axis=1)), _span(flat.any(axis=0))
+    deep = _span(np.any(array, axis=(1, 2)))
+    flat = np.any(array[deep], axis=0)
+    return deep, _span(np.any(flat, axis=1)), _span(np.any(flat, axis=0))
 
 
-def _span(flags: npt.NDArray[np.bool_]) -> slice:
+def _span(flags: Any) -> slice:
     found = np.flatnonzero(flags)
     return slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 0)
 
@@ -145,8 +149,9 @@ def _belongTo(scene: Scene, node: Node, volumeNode: Node) -> None:
     node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
     hierarchy = scene.GetSubjectHierarchyNode()
     if hierarchy is not None:
-        parent = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volumeNode))
-        hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), parent)
+        ours, its = hierarchy.GetItemByDataNode(node), hierarchy.GetItemByDataNode(volumeNode)
+        if ours and its:  # 0: nobody keeps a hierarchy in this scene.
+            hierarchy.SetItemParent(ours, hierarchy.GetItemParent(its))
 
 
 def _key(name: str) -> str:

@@ -8,33 +8,46 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import vtk
-from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from barl.errors import ImageError
 from barl.imaging import Geometry, Volume
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
 
+_SHOWN_PERCENTILES = (0.1, 99.9)
+"""As Slicer chooses them."""
+
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def addVolumeNode(scene: Scene, volume: Volume, name: str) -> Node:
-    """Add a scalar volume node that shows a volume, with a display node of its own."""
+    """Add a scalar volume node that shows a volume, with a display node of its own.
+
+    The node takes the array over without copying it: do not write into it afterwards.
+    """
     depth, height, width = volume.array.shape
     image = vtk.vtkImageData()
     image.SetDimensions(width, height, depth)
-    image.AllocateScalars(get_vtk_array_type(volume.array.dtype), 1)
-    # Copied, not shared: VTK writes into its arrays, and outlives Python's.
-    vtk_to_numpy(image.GetPointData().GetScalars())[:] = volume.array.ravel()
-    node = scene.CreateNodeByClass("vtkMRMLScalarVolumeNode")
-    node.UnRegister(None)
-    node.SetName(scene.GenerateUniqueName(name))
-    node.SetIJKToRASMatrix(matrixFrom(_RAS_FROM_LPS @ volume.geometry.index_to_lps))
+    # VTK's array keeps a reference to NumPy's for as long as it lives.
+    image.GetPointData().SetScalars(numpy_to_vtk(volume.array.ravel(), deep=False))
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(name))
+    node.SetIJKToRASMatrix(indexToRasOf(volume.geometry))
     node.SetAndObserveImageData(image)
-    scene.AddNode(node)
-    node.CreateDefaultDisplayNodes()
-    if node.GetDisplayNode() is not None:
-        node.GetDisplayNode().SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
+    _display(scene, node, volume.array)
     return node
+
+
+def _display(scene: Scene, node: Node, array: npt.NDArray[Any]) -> None:
+    """Show gray values between two percentiles, found in a 64th of the voxels.
+
+    Slicer's own look at all of them would take as long as reading the file.
+    """
+    display = scene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
+    display.AutoWindowLevelOff()
+    low, high = np.percentile(array[::4, ::4, ::4], _SHOWN_PERCENTILES)
+    display.SetWindowLevelMinMax(float(low), float(max(high, low + 1)))
+    display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
+    node.SetAndObserveDisplayNodeID(display.GetID())
 
 
 def volumeOf(node: Node) -> Volume:

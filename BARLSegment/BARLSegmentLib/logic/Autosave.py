@@ -1,0 +1,204 @@
+"""Segmentations that are being corrected: what is unsaved, and drafts of it every now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import slicer
+import vtk
+
+from barl.cohort import Cohort, Coverage
+from barl.errors import InputError
+from BARLSegmentLib.logic.CaseNodes import CaseTag
+from BARLSegmentLib.logic.Drafts import Drafts, newSession
+from BARLSegmentLib.logic.SceneTypes import Node, Scene
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """A segmentation that is being corrected."""
+
+    node: Node
+    cohort: Cohort
+    tag: CaseTag
+    session: str
+    """Names its drafts."""
+
+    coverage: Coverage
+    draftDue: float
+    """When the next draft is written, in the clock's seconds."""
+
+    lastTick: float
+    unsaved: bool = False
+    undrafted: bool = False
+
+
+class Autosave:
+    """Watches segmentation nodes, and writes drafts of those that were changed.
+
+    A segmentation that leaves the scene, or whose scene closes, is drafted at once.
+
+    Args:
+        scene: where the nodes are.
+        author: who draws now.
+        clock: seconds since 1970.
+        seconds: how much work a crash may cost.
+        onDraft: told the case of each draft, and why it failed; None when it did not.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        *,
+        author: Callable[[], str],
+        clock: Callable[[], float],
+        seconds: float,
+        onDraft: Callable[[str, str | None], None],
+    ) -> None:
+        self._scene = scene
+        self._author = author
+        self._clock = clock
+        self._seconds = seconds
+        self._onDraft = onDraft
+        self._drafts = Drafts(clock=clock)
+        self._work: dict[str, _Work] = {}
+        self._observations: list[tuple[Any, int]] = []
+        self._observe(scene, slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, self._onNodeGoes)
+        self._observe(scene, slicer.vtkMRMLScene.StartCloseEvent, lambda node: self._draftAll())
+
+    def cleanup(self) -> None:
+        """Write drafts of all that is not saved, and stop looking at scene and nodes."""
+        self._draftAll()
+        for subject, observation in self._observations:
+            subject.RemoveObserver(observation)
+        self._observations.clear()
+        self._work.clear()
+
+    @property
+    def sessions(self) -> set[str]:
+        """Sessions of all that is watched."""
+        return {work.session for work in self._work.values()}
+
+    def watch(self, cohort: Cohort, node: Node, tag: CaseTag, coverage: Coverage) -> None:
+        """Keep drafts of a segmentation from now on; once is enough."""
+        nodeId, now = node.GetID(), self._clock()
+        if nodeId in self._work:
+            return
+        self._work[nodeId] = _Work(
+            node=node,
+            cohort=cohort,
+            tag=tag,
+            session=newSession(),
+            coverage=coverage,
+            draftDue=now + self._seconds,
+            lastTick=now,
+        )
+        segmentation = slicer.vtkSegmentation
+        for event in (
+            segmentation.SourceRepresentationModified,
+            segmentation.SegmentAdded,
+            segmentation.SegmentRemoved,
+            segmentation.SegmentModified,
+            slicer.vtkMRMLSegmentationNode.SegmentationChangedEvent,
+        ):
+            # The node tells its segmentation's events on, also when it gets another one.
+            self._observe(node, event, lambda subject: self.markUnsaved(node))
+
+    def forget(self, node: Node) -> None:
+        """Keep no drafts of it any more; those that are written stay."""
+        self._work.pop(node.GetID(), None)
+        gone = [pair for pair in self._observations if pair[0] is node]
+        for subject, observation in gone:
+            subject.RemoveObserver(observation)
+        self._observations = [pair for pair in self._observations if pair not in gone]
+
+    def setCoverage(self, node: Node, coverage: Coverage) -> None:
+        """What its next draft remembers."""
+        self._change(node, coverage=coverage)
+
+    def isUnsaved(self, node: Node) -> bool:
+        """Whether it was changed since it was loaded or saved."""
+        work = self._work.get(node.GetID())
+        return work is not None and work.unsaved
+
+    def markUnsaved(self, node: Node) -> None:
+        """It was changed."""
+        self._change(node, unsaved=True, undrafted=True)
+
+    def saved(self, node: Node, tag: CaseTag, coverage: Coverage) -> None:
+        """It became a version: its draft goes.
+
+        Raises:
+            StorageError: the draft cannot be removed; it will be offered once more.
+        """
+        self._change(node, tag=tag, coverage=coverage, unsaved=False, undrafted=False)
+        work = self._work.get(node.GetID())
+        if work is not None:
+            self._drafts.discard(work.cohort, tag.caseId, work.session)
+
+    def tick(self) -> None:
+        """Write the drafts that are due."""
+        now = self._clock()
+        for work in tuple(self._work.values()):
+            # A clock that was set back would else put the next draft off by hours.
+            due = now >= work.draftDue or now < work.lastTick
+            self._change(work.node, lastTick=now)
+            if due:
+                self._draftIfNeeded(work.node)
+
+    def secure(self, node: Node) -> None:
+        """Write a draft of what is not in one yet.
+
+        Raises:
+            InputError: it cannot be written; the segmentation must not be removed.
+        """
+        work = self._work.get(node.GetID())
+        if work is None or not work.undrafted:
+            return
+        self._change(node, draftDue=self._clock() + self._seconds)
+        self._drafts.write(
+            work.cohort,
+            work.tag.caseId,
+            work.node,
+            session=work.session,
+            author=self._author(),
+            coverage=work.coverage,
+            parent=work.tag.parent,
+            fromPrediction=work.tag.fromPrediction,
+        )
+        self._change(node, undrafted=False)
+        self._onDraft(work.tag.caseId, None)
+
+    def _draftAll(self) -> None:
+        for work in tuple(self._work.values()):
+            self._draftIfNeeded(work.node)
+
+    def _draftIfNeeded(self, node: Node) -> None:
+        """Drawing must go on when a draft fails, so that is only told."""
+        try:
+            self.secure(node)
+        except InputError as error:
+            self._onDraft(self._work[node.GetID()].tag.caseId, str(error))
+
+    def _change(self, node: Node, **values: Any) -> None:
+        if node.GetID() in self._work:
+            self._work[node.GetID()] = replace(self._work[node.GetID()], **values)
+
+    def _onNodeGoes(self, node: Node) -> None:
+        if node is not None and node.GetID() in self._work:
+            self._draftIfNeeded(node)
+            self.forget(node)
+
+    def _observe(self, subject: Any, event: int, function: Callable[[Any], None]) -> None:
+        @vtk.calldata_type(vtk.VTK_OBJECT)  # type: ignore[untyped-decorator]
+        def observeNode(caller: object, name: str, node: Any) -> None:
+            function(node)
+
+        def observe(caller: object, name: str) -> None:
+            function(None)
+
+        # Only the scene's events carry a node; a segmentation's carry texts.
+        callback = observeNode if subject is self._scene else observe
+        self._observations.append((subject, subject.AddObserver(event, callback)))

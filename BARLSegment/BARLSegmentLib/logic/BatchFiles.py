@@ -1,0 +1,84 @@
+"""Which files a batch works on: the model, a volume's image, and where the job is."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+
+from barl.cohort import Cohort
+from barl.errors import ImageError, InputError
+from barl.imaging import read_volume, write_volume
+from barl.imaging.volumes import VOLUME_SUFFIXES
+from barl.jobs import JobFolder
+from BARLSegmentLib.logic.SceneTypes import Node
+from BARLSegmentLib.logic.VolumeNodes import fileOf, geometryOf, volumeOf
+
+_JOBS = ".jobs"
+_SENT = "images"
+
+
+def modelFolderOf(path: Path) -> Path:
+    """The model folder itself, that of a round, or that of the newest round of a cohort that has one.
+
+    Raises:
+        InputError: there is no model.
+    """
+    candidates = [path, JobFolder(path).model]
+    if (path / "cohort.json").is_file():
+        candidates = [JobFolder(folder).model for folder in reversed(Cohort.open(path).rounds())]
+    for folder in candidates:
+        if (folder / "model.json").is_file():
+            return folder
+    raise InputError(f"{path} holds no trained model. Give a model folder, a round's folder, or a cohort with a round.")
+
+
+def caseOf(image: Path) -> str:
+    """The name under which the engine writes an image's results: its file name without the image suffix."""
+    lower = image.name.lower()
+    suffix = next((one for one in sorted(VOLUME_SUFFIXES, key=len, reverse=True) if lower.endswith(one)), "")
+    return image.name[: len(image.name) - len(suffix)]
+
+
+def imageOf(node: Node, output: Path) -> Path:
+    """A file with a node's voxels: its own if it has not changed since, else one beside the results.
+
+    Raises:
+        ImageError: the node is under a transform, or has no voxels.
+        StorageError: the folder cannot be written, or the disk is full.
+    """
+    if node.GetParentTransformNode() is not None:
+        raise ImageError(
+            f"The volume {node.GetName()} is under a transform. Harden it (right-click its transform in the Data "
+            "module), or take it out of the transform, and try again."
+        )
+    own = fileOf(node)
+    if own is not None and own.name.lower().endswith(VOLUME_SUFFIXES):
+        return own
+    name = "".join("_" if character in '<>:"/\\|?*' else character for character in node.GetName()).strip(" .")
+    path = output / _SENT / f"{name or 'volume'}.nrrd"
+    if not _holds(path, node):
+        volume = volumeOf(node)
+        write_volume(path, volume.array, volume.geometry)
+    return path
+
+
+def _holds(path: Path, node: Node) -> bool:
+    """Whether a file written earlier has just these voxels: then it stays, and its result is known to be done."""
+    if not path.is_file():
+        return False
+    try:
+        there, here = read_volume(path), volumeOf(node)
+    except ImageError:
+        return False
+    return not there.geometry.difference_from(geometryOf(node)) and np.array_equal(there.array, here.array)
+
+
+def newJobFolder(output: Path, now: float) -> Path:
+    """A folder for the next job beside the results; it is not made yet."""
+    stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%d-%H%M%S")
+    jobs, number = output / _JOBS, 1
+    while (jobs / f"{stamp}-{number}").exists():
+        number += 1
+    return jobs / f"{stamp}-{number}"
