@@ -121,3 +121,15 @@ def _seconds(reader: EventReader, *, expected: int) -> float:
     start = time.perf_counter()
     assert len(reader.read_new()) == expected
     return time.perf_counter() - start
+
+
+def test_a_long_history_is_read_in_parts_of_whole_lines(a_job: JobFolder) -> None:
+    writer, reader = EventWriter(a_job), EventReader(a_job)
+    for index in range(20):
+        writer.write("log", message="x" * (1000 if index == 7 else 10), index=index)
+
+    parts = [reader.read_new(most_bytes=200) for _ in range(20)]
+
+    assert [event["index"] for part in parts for event in part] == list(range(20))
+    assert max(map(len, parts)) < 10
+    assert reader.offset == a_job.events.stat().st_size

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from PIL import Image
+from vtk.util.numpy_support import vtk_to_numpy
 
 VIEWS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
 _MANAGERS = (
@@ -120,15 +121,7 @@ class SliceViews:
 
 def savePicture(path: Path, pixels: np.ndarray) -> None:
     """Write (height, width, 3) bytes as a PNG file."""
-    height, width, _ = pixels.shape
-    image = vtk.vtkImageData()
-    image.SetDimensions(width, height, 1)
-    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(pixels[::-1]).reshape(-1, 3), deep=True))
-    writer = vtk.vtkPNGWriter()
-    writer.SetFileName(str(path))
-    writer.SetInputData(image)
-    writer.SetCompressionLevel(9)
-    writer.Write()
+    Image.fromarray(pixels).save(path, optimize=True)
 
 
 def _managers(application: Any, renderer: Any) -> Any:

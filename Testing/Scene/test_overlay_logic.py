@@ -186,9 +186,11 @@ def test_what_was_shown_before_may_have_been_removed_meanwhile(
 def test_a_closed_scene_is_forgotten_and_the_next_one_works(
     a_stage: Stage, a_map: Any, an_overlay: OverlayLogic
 ) -> None:
+    opacities = [opacity for _, opacity in _front(a_stage)]
     an_overlay.show(a_map)
 
     a_stage.scene.Clear()
+    assert _front(a_stage) == [(None, opacity) for opacity in opacities]
     assert not an_overlay.isShown
     assert an_overlay.mapNode is None
 

@@ -20,7 +20,17 @@ import barl
 from barl.atomic import write_json
 from barl.cohort import Cohort, Coverage
 from barl.errors import CohortError, JobError, NewerFormatError, SettingsError, StorageError
-from barl.jobs import JobFolder, State, Status, launch, read_spec, read_status, stop_requested, write_status
+from barl.jobs import (
+    JobFolder,
+    State,
+    Status,
+    launch,
+    read_spec,
+    read_status,
+    stop_and_wait,
+    stop_requested,
+    write_status,
+)
 from barl.jobs.processes import Process
 from barl.jobs.status import write_launched
 
@@ -29,11 +39,11 @@ import signal, subprocess, sys, time
 from pathlib import Path
 from barl.jobs import State, Status, write_status
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-program = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(99)"
+program = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
 child = subprocess.Popen([sys.executable, "-c", program])
 Path(sys.argv[-1], "child").write_text(str(child.pid))
 write_status(sys.argv[-1], Status(state=State.RUNNING).by_this_process())
-time.sleep(99)
+time.sleep(600)
 """
 
 
@@ -251,7 +261,7 @@ def a_stubborn_job(logic: TrainLogic, a_cohort: Cohort) -> Iterator[Path]:
     launch(folder, prefix=[sys.executable, "-c", _STUBBORN])
     _waitFor(folder, State.RUNNING)
     yield folder
-    DetachedProcesses().end(folder, 0.0)
+    stop_and_wait(folder, grace_s=0)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the stubborn program ignores a POSIX signal")
@@ -264,7 +274,7 @@ def test_what_does_not_obey_is_ended_with_its_children_while_nobody_waits(a_stub
 
     assert time.process_time() - began < 1.0
     _waitFor(a_stubborn_job, State.INTERRUPTED)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 30
     while child.is_alive and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not child.is_alive

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -33,7 +34,8 @@ class DetachedProcesses:
     """Jobs run by a Python of one's choice.
 
     Args:
-        python: the program, such as ``PythonSlicer`` or the Python of an environment with torch.
+        python: the program, such as the Python of an environment with torch. None: ``PythonSlicer`` where there is one
+            (``sys.executable`` may be Slicer itself), else the Python that runs.
         environment: its variables; in Slicer those from before Slicer added its own (``startupEnvironment()``).
         bringsOwnBarl: whether BARL is installed in that Python; else it is given the one that runs here.
         prefix: command in front, such as ``("nice", "-n", "10")``.
@@ -44,13 +46,13 @@ class DetachedProcesses:
 
     def __init__(
         self,
-        python: str = sys.executable,
+        python: str | None = None,
         *,
         environment: Mapping[str, str] | None = None,
         bringsOwnBarl: bool = False,
         prefix: Sequence[str] = (),
     ) -> None:
-        self._python = python
+        self._python = python or shutil.which("PythonSlicer") or sys.executable
         self._prefix = tuple(prefix)
         self.environment = dict(os.environ if environment is None else environment)
         if not bringsOwnBarl:

@@ -132,10 +132,12 @@ class MonitorLogic:
         for event in look.events:
             self._plot(event)
             self._tell(Change.EVENT, status=look.status, event=event, isPast=look.arePast)
-        if look.status != self._status and self._follower is follower:
+            if self._follower is not follower:  # An observer has turned to another job.
+                return False
+        if look.status != self._status:
             self._status = look.status
             self._tell(Change.STATUS, status=look.status)
-        if self._follower is not follower:  # An observer has turned to another job.
+        if self._follower is not follower:
             return False
         self._drawWhenDue()
         if not look.status.state.is_active and not look.hasMore:

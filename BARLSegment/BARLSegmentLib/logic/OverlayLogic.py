@@ -13,6 +13,9 @@ from BARLSegmentLib.logic.UncertaintyColors import uncertaintyColors
 
 _COMPOSITE = "vtkMRMLSliceCompositeNode"
 _LEGEND = "vtkMRMLColorLegendDisplayNode"
+_LEGEND_SIZE = (0.1, 0.4)
+"""Share of the view's width and height: Slicer's own 0.15 and 0.5 cover a fifth of a small view."""
+_LEGEND_LETTERS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +157,7 @@ class OverlayLogic:
         display.AutoWindowLevelOff()
         display.SetWindowLevelMinMax(0.0, 1.0)
         display.SetAndObserveColorNodeID(uncertaintyColors(self._scene).GetID())
+        display.SetInterpolate(False)  # Each voxel shows its own value, and a slice is cut in fewer steps.
         display.AutoThresholdOff()
         display.SetLowerThreshold(self._settings.threshold)
         display.SetUpperThreshold(1.0)
@@ -178,6 +182,9 @@ class OverlayLogic:
         legend.SetTitleText((self._map.GetAttribute(MAP_ATTRIBUTE) or "uncertainty").capitalize())
         legend.SetLabelFormat("%.1f")
         legend.SetNumberOfLabels(6)
+        legend.SetSize(*_LEGEND_SIZE)
+        legend.GetTitleTextProperty().SetFontSize(_LEGEND_LETTERS)
+        legend.GetLabelTextProperty().SetFontSize(_LEGEND_LETTERS)
         legend.SetMaxNumberOfColors(256)
         legend.SetAndObservePrimaryDisplayNode(self._map.GetDisplayNode())
         self._map.AddAndObserveDisplayNodeID(legend.GetID())
@@ -221,7 +228,6 @@ class OverlayLogic:
             self._map = None
 
     def _forget(self) -> None:
-        """The scene closes: its nodes go, and there is nothing to bring back."""
+        """The scene closes: its volumes go, but the slice views stay, with the opacity they had before."""
+        self.hide()
         self._map = None
-        self._shown = False
-        self._before.clear()

@@ -41,13 +41,12 @@ class RegionMarker:
             region: in the space of the image.
             transformId: the image's parent transform, which the box follows.
         """
-        if self.node is None:
-            self._node = self._addNode()
-        self._node.SetAndObserveTransformNodeID(transformId)
+        node = self._node = self.node or self._addNode()
+        node.SetAndObserveTransformNodeID(transformId)
         box = vtk.vtkCubeSource()
         box.SetBounds(*(side for low, high in region.boundsRasMm for side in (low - _MARGIN_MM, high + _MARGIN_MM)))
         box.Update()
-        self._node.SetAndObservePolyData(box.GetOutput())
+        node.SetAndObservePolyData(box.GetOutput())
 
     def remove(self) -> None:
         """Take the box away."""

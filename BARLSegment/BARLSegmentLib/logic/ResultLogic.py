@@ -18,8 +18,6 @@ from BARLSegmentLib.logic.SceneEvents import removeWithParts
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
 
 _LABELMAP = "Binary labelmap"
-_FILL = 0.15
-"""Opacity of the labels between their outlines: more would hide the map over or under them."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,7 +144,7 @@ class ResultLogic:
             removeWithParts(self._scene, node)
             raise LabelError(_unreadable(files.segmentation))
         node.CreateDefaultDisplayNodes()
-        node.GetDisplayNode().SetOpacity2DFill(_FILL)
+        node.GetDisplayNode().SetVisibility2DFill(False)  # Outlines leave the map to be seen, and are drawn sooner.
         return node
 
     def _addMap(self, path: Path, caseId: str, kind: MapKind) -> Node:
