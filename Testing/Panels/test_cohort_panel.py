@@ -47,7 +47,7 @@ def test_the_module_says_what_it_is(standin: StandIn, segment: Any) -> None:
 def test_a_cohort_is_made_of_a_folder_and_shown(an_open_panel: Any) -> None:
     assert cells(an_open_panel.ui.caseTable, 0) == ["scan_01", "scan_02", "scan_03"]
     assert set(cells(an_open_panel.ui.caseTable, 1)) == {"not yet drawn"}
-    assert "3 cases" in an_open_panel.ui.messageLabel.text
+    assert "Cases: 3" in an_open_panel.ui.messageLabel.text
     assert an_open_panel.ui.newSection.collapsed
 
 

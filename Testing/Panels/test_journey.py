@@ -8,6 +8,7 @@ also writes the pictures of docs/tutorial.md.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from tutorial_pictures import Camera, useTheme
 from barl.phantom import make_case
 
 SHAPE, SPACING_MM = (32, 48, 48), 1.6
-LEARNING_MINUTES = 2.2
+LEARNING_MINUTES = 0.7
 PATIENCE_S = 420.0
 
 
@@ -64,6 +65,17 @@ class Person:
         self.panel.editor.ui.saveButton.click()
         while self.panel.editor.state.question is not None:
             self.panel.editor.ui.yesButton.click()
+
+    def trains_to_the_end(self) -> None:
+        """Wait; when the time was too short for this computer, give as much as the panel says."""
+        train = self.panel.train
+        self.waits_for(lambda: not train.state.isActive, "the end of the training")
+        wanted = re.search(r"Choose at least ([\d.]+) minutes", train.ui.statusLabel.text)
+        if wanted:
+            train.ui.minutesSpin.value = 1.5 * float(wanted[1])
+            train.ui.trainButton.click()
+            self.waits_for(lambda: not train.state.isActive, "the end of the second training")
+        assert train.state.status.state.value == "finished", train.ui.statusLabel.text
 
     def opens(self, step: Any) -> None:
         """Show one step."""
@@ -113,7 +125,7 @@ def test_a_study_from_six_scans_to_a_segmented_folder(person: Person, standin: S
     picture("05-drawn")
     assert ui.nextLabel.text.startswith("Next: train")
 
-    # Check, and keep one annotated case apart to measure with.
+    # Check what was made.
     person.opens(ui.cohortStep)
     cohort.auditButton.click()
     picture("06-checked")
@@ -135,8 +147,7 @@ def test_a_study_from_six_scans_to_a_segmented_folder(person: Person, standin: S
     person.saves()
     assert "The training runs" in ui.nextLabel.text or not panel.train.state.isActive
     picture("09-annotating-meanwhile")
-    person.waits_for(lambda: not panel.train.state.isActive, "the end of the training")
-    assert panel.train.state.status.state.value == "finished", panel.train.ui.statusLabel.text
+    person.trains_to_the_end()
     person.opens(ui.trainStep)
     picture("10-trained")
 
@@ -170,8 +181,14 @@ def test_a_study_from_six_scans_to_a_segmented_folder(person: Person, standin: S
     assert (tmp_path / "segmented" / "volumes.csv").is_file(), person.says()
     picture("15-everything")
 
-    # Close in the middle, come back: all is as it was.
+    # Begin the next round, close in the middle, come back: the training is found, and stops when asked.
+    panel.train.ui.minutesSpin.value = 30.0
+    panel.review.ui.roundButton.click()
+    person.waits_for(lambda: (panel.train.state.status.step or 0) > 0, "the second round")
     again = standin.application.reload("BARLSegment")
     assert again.logic.cohort.isOpen
     assert again.panel.cohort.ui.caseTable.rowCount == 6
-    assert again.panel.train.state.status.state.value == "finished"
+    assert again.panel.train.state.isActive
+    again.panel.train.ui.trainButton.click()
+    person.waits_for(lambda: not again.panel.train.state.isActive, "the stop")
+    assert again.panel.train.state.status.state.value in ("stopped", "interrupted")

@@ -104,11 +104,11 @@ class BatchPanel:
             self.message.info(_("{done} of {total} volumes").format(done=done, total=total))
             return
         failed = sum(row.state == "failed" for row in batch.table())
-        words = _("{n} volumes are segmented; their sizes in ml are in {table}.").format(
+        words = _("Segmented volumes: {n}. The sizes of the structures in ml are in {table}.").format(
             n=done - failed, table=batch.output / TABLE_FILE
         )
         if failed:
-            self.message.error(words + " " + _("{n} failed; the table says why.").format(n=failed))
+            self.message.error(words + " " + _("Failed: {n}; the table says why.").format(n=failed))
         else:
             self.message.good(words)
 

@@ -96,7 +96,7 @@ class CohortPanel:
         self.ui.folderPath.currentPath = folder
         with self.message.telling():
             cohort = self.logic.open(Path(folder))
-            self.message.good(_("{name} is open: {n} cases.").format(name=cohort.name, n=len(cohort.cases)))
+            self.message.good(_("{name} is open. Cases: {n}.").format(name=cohort.name, n=len(cohort.cases)))
 
     def check(self) -> None:
         """Audit the cohort, and list what it found in words."""
@@ -176,9 +176,9 @@ class CohortPanel:
         errors = sum(finding.severity == "error" for finding in self.state.findings)
         notes = len(self.state.findings) - errors
         if errors:
-            self.message.error(_("{n} things must be mended before training.").format(n=errors))
+            self.message.error(_("To be mended before training: {n}. The list says how.").format(n=errors))
         elif notes:
-            self.message.info(_("Ready for training. {n} things are worth a look.").format(n=notes))
+            self.message.info(_("Ready for training. Worth a look: {n}.").format(n=notes))
         else:
             self.message.good(_("All is well: ready for training."))
 

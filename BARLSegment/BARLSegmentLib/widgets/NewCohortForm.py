@@ -74,7 +74,7 @@ class NewCohortForm:
             else:
                 cohort = self._logic.createFromVolumes(folder, self._checkedVolumes(), **common)
             self._message.good(
-                _("{name}: {n} cases. Load one, and draw the structures in step 2.").format(
+                _("{name} is made. Cases: {n}. Load one, and draw the structures in step 2.").format(
                     name=cohort.name, n=len(cohort.cases)
                 )
             )

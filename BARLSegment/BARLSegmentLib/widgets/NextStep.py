@@ -27,7 +27,9 @@ def nextStep(rows: Sequence[CaseRow], *, isOpen: bool, isTraining: bool) -> str:
     if isTraining:
         return _("The training runs. Go on annotating meanwhile: what you save is used.")
     if predicted:
-        return _("Next: review {n} predicted cases in step 4, the most doubtful first.").format(n=predicted)
+        return _("Next: review the predictions in step 4, the most doubtful first. Waiting: {n}.").format(n=predicted)
     if drawn < _ENOUGH:
-        return _("Next: annotate {n} more cases, or some of their slices, in step 2.").format(n=_ENOUGH - drawn)
+        return _("Next: annotate cases in step 2, or some of their slices. Still wanted: {n}.").format(
+            n=_ENOUGH - drawn
+        )
     return _("Next: train in step 3. {n} cases are annotated.").format(n=drawn)

@@ -166,6 +166,8 @@ class ReviewPanel:
 
     def _wish(self, kind: Literal["correct", "next round"]) -> None:
         caseId = self.state.shown.caseId if self.state.shown is not None else ""
+        if kind == "correct":
+            self.ui.overlayCheck.checked = False  # Who draws wants to see the image.
         self.wishes.notify(ReviewWish(kind=kind, caseId=caseId, fromRound=self.state.lastRound))
 
     def _onLoad(self) -> None:
