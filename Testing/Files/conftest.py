@@ -5,14 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from barl.cohort import Cohort, LabelTable, Modality
 from barl.jobs import JobFolder, JobSpec, write_spec
-
-# How long an example takes tells how busy the computer is.
-settings.register_profile("without deadline", deadline=None)
-settings.load_profile("without deadline")
 
 
 @pytest.fixture
