@@ -469,6 +469,46 @@ def test_files_are_segmented_with_a_model_folder(a_model: Path, tmp_path: Path) 
     assert states(segment_files(a_model, images, tmp_path / "out", device="cpu")) == ["skipped"] * 2
 
 
+@pytest.mark.parametrize("name", ["P00.seg.nrrd", "P00.uncertainty.nrrd", "P00.json"])
+def test_files_that_somebody_else_wrote_are_not_replaced_unasked(a_model: Path, tmp_path: Path, name: str) -> None:
+    images = [job.image for job in three_jobs(tmp_path / "in")[:2]]
+    drawn = tmp_path / "out" / name
+    drawn.parent.mkdir()
+    drawn.write_text("by hand")
+    with pytest.raises(InputError, match=rf"(?s)did not write.*{name}.*Choose another folder"):
+        segment_files(a_model, images, tmp_path / "out", device="cpu")
+    assert drawn.read_text() == "by hand"
+    assert list(drawn.parent.iterdir()) == [drawn]
+    assert states(segment_files(a_model, images, tmp_path / "out", device="cpu", overwrite=True)) == ["done"] * 2
+
+
+def test_a_segmentation_that_was_corrected_in_place_is_not_replaced_unasked(a_model: Path, tmp_path: Path) -> None:
+    images, out = [job.image for job in three_jobs(tmp_path / "in")[:2]], tmp_path / "out"
+    segment_files(a_model, images, out, device="cpu")
+    (out / "P01.seg.nrrd").write_bytes(b"corrected")
+    assert states(segment_files(a_model, images, out, device="cpu")) == ["skipped"] * 2
+    for image in images:
+        os.utime(image, (1, 1))
+    with pytest.raises(InputError, match=r"changed since:\n.*P01\.seg\.nrrd\n"):
+        segment_files(a_model, images, out, device="cpu")
+    assert (out / "P01.seg.nrrd").read_bytes() == b"corrected"
+
+
+def test_what_a_killed_run_left_is_replaced(a_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, out = [job.image for job in three_jobs(tmp_path / "in")[:1]], tmp_path / "out"
+
+    def killed(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(results, "write_json", killed)
+    with pytest.raises(KeyboardInterrupt):
+        segment_files(a_model, images, out, device="cpu")
+    monkeypatch.undo()
+    assert (out / "P00.seg.nrrd").exists()
+    assert states(segment_files(a_model, images, out, device="cpu")) == ["done"]
+    assert not list(out.glob(".*"))
+
+
 def test_two_images_of_one_name_are_refused_before_anything_is_done(a_model: Path, tmp_path: Path) -> None:
     images = [an_image(tmp_path / folder / name) for folder, name in (("a", "P07.nii.gz"), ("b", "p07.nrrd"))]
     with pytest.raises(InputError, match=r"Two images would write the same result .*a.P07\.nii\.gz and .*b.p07\.nrrd"):

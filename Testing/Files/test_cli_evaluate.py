@@ -52,6 +52,33 @@ def test_folders_are_matched_by_name_and_written_to_csv(tmp_path: Path) -> None:
         assert [row["Dice"] for row in csv.DictReader(file)] == ["1", "1"]
 
 
+def test_references_without_a_prediction_are_named_for_the_means_are_without_them(tmp_path: Path) -> None:
+    write_image(tmp_path / "predictions" / "P01.nii.gz", box())
+    for name in ("P01", "P02_seg", "P03"):
+        write_image(tmp_path / "references" / f"{name}.nrrd", box())
+
+    answer = barl("evaluate", tmp_path / "predictions", tmp_path / "references", "--json")
+    assert answer.json["missing"] == ["P02_seg", "P03"]
+    assert "No prediction for P02_seg, P03" in barl("evaluate", tmp_path / "predictions", tmp_path / "references").out
+
+
+def test_of_a_cohort_annotated_validation_cases_without_a_prediction_are_named(tmp_path: Path) -> None:
+    cohort = make_cohort(tmp_path / "study", "P01", "P02", "P03")
+    for name in ("P01", "P02", "P03"):
+        barl("cohort", "annotate", cohort, name, write_image(tmp_path / f"{name}.nii.gz", box()))
+    barl("cohort", "role", cohort, "P02", "validation")
+    write_image(tmp_path / "predictions" / "P01.nii.gz", box())
+
+    assert barl("evaluate", tmp_path / "predictions", cohort, "--json").json["missing"] == ["P02"]
+
+
+def test_a_folder_in_the_place_of_a_table_is_told_before_anything_is_scored(tmp_path: Path) -> None:
+    answer = barl("evaluate", tmp_path / "nowhere", tmp_path / "nowhere", "--csv", tmp_path)
+
+    assert answer.code == 2
+    assert "--csv needs the name of a file to write" in answer.said
+
+
 def test_a_cohort_gives_names_and_only_what_is_known_counts(tmp_path: Path) -> None:
     cohort = make_cohort(tmp_path / "study", "P01", "P02")
     drawn = np.zeros(SHAPE, np.uint8)

@@ -248,9 +248,19 @@ def test_a_folder_without_dicom_files_is_refused(tmp_path: Path) -> None:
         read_volume(tmp_path)
 
 
-def test_volumes_of_a_folder_are_its_images_and_its_dicom_folders(tmp_path: Path) -> None:
-    for name in ("b.nii.gz", "a.nrrd", "labels.seg.nrrd", "notes.txt", ".hidden.nrrd"):
+def test_volumes_of_a_folder_are_all_images_and_dicom_folders_below_it(tmp_path: Path) -> None:
+    kept = ("b.nii.gz", "a.nrrd", "P2/ct.mha")
+    left_out = (
+        "labels.seg.nrrd",
+        "a.uncertainty.nrrd",
+        "a.disagreement.nrrd",
+        "notes.txt",
+        ".hidden.nrrd",
+        ".x/c.nrrd",
+    )
+    for name in (*kept, *left_out, "study/cohort.json", "study/images/d.nrrd"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     write_dicom_series(tmp_path / "P1" / "CT", some_voxels((3, 4, 4)), range(3))
     names = [str(path.relative_to(tmp_path)) for path in find_volumes(tmp_path)]
-    assert names == ["a.nrrd", "b.nii.gz", str(Path("P1", "CT"))]
+    assert names == [str(Path("P2", "ct.mha")), "a.nrrd", "b.nii.gz", str(Path("P1", "CT"))]

@@ -50,6 +50,16 @@ def test_a_folder_without_a_job_is_told(tmp_path: Path, call: object) -> None:
         call(tmp_path)  # type: ignore[operator]
 
 
+def test_a_job_that_was_made_and_not_started_within_a_minute_can_be_resumed(a_job: JobFolder) -> None:
+    write_status(a_job, Status(state=State.QUEUED, heartbeat=1000.0))
+
+    assert read_status(a_job, now=1050.0).state is State.QUEUED
+    late = read_status(a_job, now=1100.0)
+
+    assert late.state is State.INTERRUPTED
+    assert "never started" in late.message
+
+
 def test_a_job_that_nobody_started_is_queued(a_job: JobFolder) -> None:
     assert read_status(a_job).state is State.QUEUED
 

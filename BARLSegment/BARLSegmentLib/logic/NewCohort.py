@@ -12,8 +12,6 @@ from barl.imaging import find_volumes, read_geometry, write_volume
 from BARLSegmentLib.logic.SceneTypes import Node
 from BARLSegmentLib.logic.VolumeNodes import volumeOf
 
-_RESULT_MAPS = (".uncertainty.nrrd", ".disagreement.nrrd")
-
 
 def cohortFromFolder(
     folder: Path,
@@ -26,7 +24,7 @@ def cohortFromFolder(
     onProgress: Callable[[float, str], None],
 ) -> Cohort:
     """Make a cohort of all volumes in a folder; see ``CohortLogic.createFromFolder``."""
-    found = [path for path in find_volumes(images) if not path.name.lower().endswith(_RESULT_MAPS)]
+    found = find_volumes(images)
     if not found:
         raise ImageError(f"{images} holds no volume that can be read (NIfTI, NRRD, MetaImage or a DICOM series).")
     _refuseUnreadable(found)

@@ -19,7 +19,8 @@ def chosen_job(path: Path) -> JobFolder:
         JobError: it is neither.
     """
     if (path / "cohort.json").is_file():
-        rounds = Cohort.open(path).rounds()
+        # A round without a job is from a program that was killed while making it.
+        rounds = [folder for folder in Cohort.open(path).rounds() if JobFolder(folder).spec.is_file()]
         if not rounds:
             raise JobError(f"{path} has no round yet: start one with barl train {path}.")
         return JobFolder(rounds[-1])

@@ -44,6 +44,8 @@ def evaluate(
     out = Output(as_json)
     if plot is not None and not uncertainty:
         raise SettingsError("--plot draws how reliable the uncertainty is: give --uncertainty, too.")
+    for option, path in (("--csv", csv), ("--plot", plot)):
+        _refuse_no_file(option, path)
     matched = match(predictions, references, labels)
     rows, failed = _score(matched, out)
     if not rows:
@@ -56,17 +58,27 @@ def evaluate(
         failed += measured.failed
         if plot is not None:
             _plot(plot, measured)
-    record = {"cases": rows, "summary": summaries, "failed": failed, "unmatched": matched.unmatched, "csv": csv}
+    record = {"cases": rows, "summary": summaries, "failed": failed, "csv": csv}
+    record |= {"unmatched": matched.unmatched, "missing": matched.missing}
     if measured is not None:
         record |= {"uncertainty": measured.to_json(), "plot": plot}
     lines = [f"[red]Not scored:[/] {escape(failure['message'])}" for failure in failed]
     lines += _partly_known(rows)
     lines += [f"[yellow]No reference for[/] {escape(str(path))}" for path in matched.unmatched]
+    if matched.missing:
+        named = ", ".join(escape(name) for name in matched.missing)
+        lines.append(f"[yellow]No prediction for[/] {named}: the means are without them.")
     tables = [_case_table(rows), _summary_table(summaries)]
     tables += [] if measured is None else [uncertainty_table(measured)]
     out.result(record, *tables, *lines)
     if failed:
         raise typer.Exit(_SOME_FAILED)
+
+
+def _refuse_no_file(option: str, path: Path | None) -> None:
+    """Minutes of scoring must not end at a path that cannot be written."""
+    if path is not None and path.is_dir():
+        raise SettingsError(f"{option} needs the name of a file to write, and {path} is a folder.")
 
 
 def _plot(path: Path, measured: Measured) -> None:

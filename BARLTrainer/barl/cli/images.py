@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from barl.cli.matching import OTHER_RESULTS
 from barl.cohort.layout import case_id_from
 from barl.errors import CohortError, ImageError
 from barl.imaging.volumes import find_volumes, read_geometry
@@ -22,16 +21,11 @@ def found_images(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise ImageError(f"{path} does not exist: check the path.")
-        found = _images_in(path) if path.is_dir() else [path]
+        found = find_volumes(path) if path.is_dir() else [path]
         if not found:
             raise ImageError(f"{path} holds no volume that can be read (NIfTI, NRRD, MHA or a DICOM series).")
         images += found
     return images
-
-
-def _images_in(folder: Path) -> list[Path]:
-    """Every volume of a folder but the maps that predictions leave there."""
-    return [path for path in find_volumes(folder) if not path.name.lower().endswith(OTHER_RESULTS)]
 
 
 def checked_images(images: Sequence[Path], *, taken: Iterable[str]) -> list[Path]:

@@ -6,13 +6,11 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from barl.cohort.layout import case_id_from
+from barl.cohort.layout import RESULT_MAPS, case_id_from
 from barl.errors import InputError, LabelError
 
 _SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 _ADDED_WORDS = re.compile(r"([._-](seg|segmentation|label|labels|labelmap|mask|gt))+$", re.IGNORECASE)
-OTHER_RESULTS = (".uncertainty.nrrd", ".disagreement.nrrd")
-"""Maps that predictions leave beside their labels."""
 
 
 def label_files(folder: Path) -> list[Path]:
@@ -58,7 +56,7 @@ def names_of(path: Path) -> tuple[str, str]:
 
 def _is_label_file(path: Path) -> bool:
     name = path.name.lower()
-    return path.is_file() and not name.startswith(".") and name.endswith(_SUFFIXES) and not name.endswith(OTHER_RESULTS)
+    return path.is_file() and not name.startswith(".") and name.endswith(_SUFFIXES) and not name.endswith(RESULT_MAPS)
 
 
 def _nothing_matched(folder: Path, files: Sequence[Path], case_ids: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from barl.cli.labels import labels_from_file, parse_labels
 from barl.cli.matching import label_files, names_of
-from barl.cohort import AnnotationVersion, Cohort, Label, LabelTable
+from barl.cohort import AnnotationVersion, Cohort, Label, LabelTable, Role
 from barl.cohort.layout import image_suffix
 from barl.errors import InputError, LabelError
 from barl.imaging.annotations import load_annotation
@@ -36,6 +36,9 @@ class Matched:
     unmatched: tuple[Path, ...]
     """Predictions without a reference."""
 
+    missing: tuple[str, ...] = ()
+    """References without a prediction; of a cohort its annotated validation cases."""
+
 
 def match(predictions: Path, references: Path, labels: str) -> Matched:
     """Pair predictions and references by name, and find the label table.
@@ -47,12 +50,15 @@ def match(predictions: Path, references: Path, labels: str) -> Matched:
     if (references / "cohort.json").is_file():
         cohort = Cohort.open(references)
         pairs, table = _with_annotations(found, cohort), cohort.labels
+        expected = _annotated_for_validation(cohort)
     elif references.is_file():
         cohort = None
         pairs = [Pair(case=_name(found[0]), prediction=found[0], reference=references)] if len(found) == 1 else []
+        expected = []
     else:
         cohort = None
-        pairs = _with_files(found, label_files(references))
+        expected = label_files(references)
+        pairs = _with_files(found, expected)
     if not pairs:
         raise InputError(
             f"No prediction in {predictions} has a reference of the same name in {references}. Rename them."
@@ -61,7 +67,9 @@ def match(predictions: Path, references: Path, labels: str) -> Matched:
         table = parse_labels(labels) if labels else _table_of(pairs)
     paired = {pair.prediction for pair in pairs}
     unmatched = tuple(path for path in found if path not in paired)
-    return Matched(pairs=tuple(pairs), table=table, cohort=cohort, unmatched=unmatched)
+    compared = {pair.reference for pair in pairs}
+    missing = tuple(_name(path) if cohort is None else path.parent.name for path in expected if path not in compared)
+    return Matched(pairs=tuple(pairs), table=table, cohort=cohort, unmatched=unmatched, missing=missing)
 
 
 def load(pair: Pair, matched: Matched) -> tuple[LabelMap, Labels]:
@@ -107,6 +115,12 @@ def _with_annotations(predictions: Iterable[Path], cohort: Cohort) -> list[Pair]
         if case_id and newest:
             pairs.append(Pair(case=case_id, prediction=path, reference=newest.path, annotation=newest))
     return pairs
+
+
+def _annotated_for_validation(cohort: Cohort) -> list[Path]:
+    """Newest annotations of the cases that a training is measured by."""
+    newest = [cohort.annotation(case.id) for case in cohort.cases if case.role is Role.VALIDATION]
+    return [version.path for version in newest if version is not None]
 
 
 def _with_files(predictions: Iterable[Path], references: Iterable[Path]) -> list[Pair]:

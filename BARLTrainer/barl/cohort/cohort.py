@@ -10,7 +10,7 @@ from pathlib import Path
 from barl.atomic import storage_errors, write_json
 from barl.cohort.annotations import Origin, read_newest, read_versions, store
 from barl.cohort.images import absolute, existing_image, noted_path, placed, staged_copy
-from barl.cohort.labels import LabelTable
+from barl.cohort.labels import LabelTable, refuse_too_many
 from barl.cohort.layout import (
     CohortLayout,
     case_id_from,
@@ -57,9 +57,11 @@ class Cohort:
 
         Raises:
             CohortError: the folder holds a cohort already.
+            LabelError: more structures than a network can tell apart.
             LockedError: another process is writing the folder.
             StorageError: the folder cannot be written.
         """
+        refuse_too_many(labels)
         layout = CohortLayout(absolute(folder))
         if layout.folder.exists() and not layout.folder.is_dir():
             raise CohortError(f"{layout.folder} is a file. Choose a folder for the cohort.")

@@ -59,6 +59,23 @@ class Label:
         }
 
 
+MOST_LABELS = 31
+"""Structures of a cohort; with background that is what the networks can tell apart."""
+
+
+def refuse_too_many(table: LabelTable) -> None:
+    """Tell before anything is drawn that no network could learn it all.
+
+    Raises:
+        LabelError: more than 31 structures.
+    """
+    if len(table.labels) > MOST_LABELS:
+        raise LabelError(
+            f"A cohort has at most {MOST_LABELS} structures, got {len(table.labels)}. Join some of them into one, or "
+            "make two cohorts of the same images. If the list was taken from a file, check that it is no image."
+        )
+
+
 @dataclass(frozen=True)
 class LabelTable:
     """The structures of a cohort, in the order in which the network gives them.

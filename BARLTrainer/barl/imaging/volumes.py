@@ -15,6 +15,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from barl.atomic import replacing
+from barl.cohort.layout import RESULT_MAPS
 from barl.errors import ImageError, StorageError
 from barl.imaging import dicom
 from barl.imaging.geometry import Geometry
@@ -111,10 +112,14 @@ def write_volume(path: Path, array: Array, geometry: Geometry) -> None:
         _write_image(image, temporary, path)
 
 
-def find_volumes(folder: Path) -> list[Path]:
-    """List what can be read in a folder: its image files, and every folder in it that holds DICOM files.
+_COHORT = "cohort.json"
 
-    Segmentations (``.seg.nrrd``) and hidden files are left out. Sorted by name.
+
+def find_volumes(folder: Path) -> list[Path]:
+    """List what can be read below a folder: image files, and folders that hold DICOM files.
+
+    Segmentations, the maps beside predictions, cohorts below the folder, and what is hidden are left out. Sorted by
+    path.
 
     Raises:
         ImageError: the folder does not exist.
@@ -123,15 +128,22 @@ def find_volumes(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise ImageError(f"The folder {folder} does not exist. Check the path, and that the drive is connected.")
     with _explaining(folder):
-        files = [path for path in folder.iterdir() if _is_volume_name(path.name) and path.is_file()]
-    # os.walk leaves out folders that may not be read.
-    below = [Path(parent, name) for parent, names, _ in os.walk(folder) for name in names]
-    return sorted(files) + sorted(path for path in (folder, *below) if dicom.holds_dicom(path))
+        next(folder.iterdir(), None)  # os.walk leaves out folders that may not be read; this one is told.
+    folders = list(_walked(folder))
+    files = [path for place in folders for path in place.iterdir() if _is_volume_name(path.name) and path.is_file()]
+    return sorted(files) + sorted(place for place in folders if dicom.holds_dicom(place))
+
+
+def _walked(folder: Path) -> Iterator[Path]:
+    for parent, names, _ in os.walk(folder):
+        yield Path(parent)
+        # A cohort's copies of images are not other images.
+        names[:] = [name for name in names if not name.startswith(".") and not Path(parent, name, _COHORT).exists()]
 
 
 def _is_volume_name(name: str) -> bool:
     lower = name.lower()
-    return lower.endswith(VOLUME_SUFFIXES) and not lower.endswith(".seg.nrrd") and not lower.startswith(".")
+    return lower.endswith(VOLUME_SUFFIXES) and not lower.endswith((".seg.nrrd", *RESULT_MAPS)) and lower[0] != "."
 
 
 def _refuse_undecodable(path: Path) -> None:

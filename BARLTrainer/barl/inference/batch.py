@@ -14,8 +14,9 @@ from barl.errors import BarlError, InputError, StorageError
 from barl.imaging.volumes import VOLUME_SUFFIXES, read_volume
 from barl.inference.devices import choose_device, set_cpu_threads
 from barl.inference.predictor import Predictor
-from barl.inference.results import ResultPaths, is_finished, write_prediction
+from barl.inference.results import ResultPaths, files_in_the_way, is_finished, write_prediction
 
+_MOST_TOLD = 10
 OnProgress = Callable[[float, str], None]
 
 
@@ -69,7 +70,8 @@ def segment_files(
         on_outcome: called with each volume's outcome as soon as its files are there.
 
     Raises:
-        InputError: no model, no image, or two images of one name.
+        InputError: no model, no image, two images of one name, or files in the output folder that somebody else wrote
+            or changed; nothing was written.
         SettingsError: mirroring is asked of a model that has never seen mirrored patches.
         StorageError: the output folder cannot be written to.
     """
@@ -78,6 +80,8 @@ def segment_files(
     _refuse_unwritable(output)
     set_cpu_threads()
     predictor = Predictor.load(model_folder, choose_device(device), mirror=mirror)
+    if not overwrite:
+        _refuse_others_files(predictor, jobs, output)
     outcomes = []
     for outcome in segment(predictor, jobs, output, overwrite=overwrite, on_progress=on_progress):
         on_outcome(outcome)
@@ -105,15 +109,29 @@ def segment(
 
         report(0.0)
         paths = ResultPaths(output, job.case)
-        if (
-            not overwrite
-            and job.image.exists()
-            and is_finished(paths, job.image, predictor.card, mirrored=predictor.mirror)
-        ):
+        if not overwrite and _is_done(predictor, job, paths):
             yield Outcome(case=job.case, image=job.image, state="skipped", message="done before by this model")
             continue
         yield _segment_one(predictor, job, paths, report)
     on_progress(1.0, "done")
+
+
+def _is_done(predictor: Predictor, job: Job, paths: ResultPaths) -> bool:
+    return job.image.exists() and is_finished(paths, job.image, predictor.card, mirrored=predictor.mirror)
+
+
+def _refuse_others_files(predictor: Predictor, jobs: Sequence[Job], output: Path) -> None:
+    """What somebody drew is never replaced unasked."""
+    left = [(job, ResultPaths(output, job.case)) for job in jobs]
+    others = [file for job, paths in left if not _is_done(predictor, job, paths) for file in files_in_the_way(paths)]
+    if others:
+        told = "\n".join(str(file) for file in others[:_MOST_TOLD])
+        more = f"\nand {len(others) - _MOST_TOLD} more" if len(others) > _MOST_TOLD else ""
+        raise InputError(
+            "The predictions would replace files that BARL did not write, or that were changed since:\n"
+            f"{told}{more}\nChoose another folder for the predictions; or move these files away, or let them be "
+            "overwritten (--overwrite) if nobody needs them. Nothing was changed."
+        )
 
 
 def _refuse_unwritable(output: Path) -> None:

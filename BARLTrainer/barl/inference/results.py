@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from barl.atomic import storage_errors, write_json
+from barl.cohort.annotations import hash_file
 from barl.imaging.segmentations import write_segmentation
 from barl.imaging.volumes import write_volume
 from barl.inference.expected_error import LEVELS
@@ -51,6 +52,11 @@ class ResultPaths:
         """Volumes, scores and where it came from."""
         return self.folder / f"{self.case}.json"
 
+    @property
+    def unfinished(self) -> Path:
+        """There while the others are being written: what a killed run leaves may be replaced."""
+        return self.folder / f".{self.case}.unfinished"
+
 
 def fingerprint(image: Path) -> dict[str, Any]:
     """Size and time of an image, which tell whether it has changed; a DICOM folder counts its files."""
@@ -70,6 +76,22 @@ def is_finished(paths: ResultPaths, image: Path, card: ModelCard, *, mirrored: b
     return bool(same) and all(p.is_file() for p in (paths.segmentation, paths.uncertainty, paths.disagreement))
 
 
+def files_in_the_way(paths: ResultPaths) -> list[Path]:
+    """Files that a prediction would replace and that no prediction left there, or that were changed since."""
+    there = [p for p in (paths.segmentation, paths.uncertainty, paths.disagreement, paths.record) if p.exists()]
+    if paths.unfinished.exists():
+        return []
+    try:
+        record = json.loads(paths.record.read_text(encoding="utf-8"))
+        if "model_sha256" not in record:
+            return there
+        written = record.get("segmentation_sha256")
+        as_written = written is None or not paths.segmentation.exists() or hash_file(paths.segmentation) == written
+    except (OSError, ValueError, TypeError):
+        return there
+    return [] if as_written else [paths.segmentation]
+
+
 def write_prediction(
     paths: ResultPaths,
     prediction: Prediction,
@@ -85,6 +107,9 @@ def write_prediction(
         StorageError: the folder cannot be written, or the disk is full.
     """
     with storage_errors(paths.record):
+        if not paths.folder.exists():
+            paths.folder.mkdir(parents=True, exist_ok=True)
+        paths.unfinished.touch()
         paths.record.unlink(missing_ok=True)
     write_segmentation(paths.segmentation, prediction.labels, prediction.geometry, prediction.table)
     write_volume(paths.uncertainty, as_float(prediction.entropy), prediction.geometry)
@@ -96,6 +121,7 @@ def write_prediction(
         "image_fingerprint": fingerprint(image),
         "method": card.method,
         "model_sha256": card.weights_sha256,
+        "segmentation_sha256": hash_file(paths.segmentation),
         "volumes_ml": {name: round(volume, 4) for name, volume in prediction.volumes_ml().items()},
         "mean_uncertainty": round(prediction.mean_entropy(), 4),
         "doubt": _doubt(prediction),
@@ -105,6 +131,8 @@ def write_prediction(
         "regions": _regions(prediction),
     }
     write_json(paths.record, record)
+    with storage_errors(paths.record):
+        paths.unfinished.unlink(missing_ok=True)
     return record
 
 

@@ -104,12 +104,10 @@ def read_status(folder: AnyFolder, *, now: float | None = None) -> Status:
     status = _parse(read_fields(job.status, JobError))
     if not status.state.is_active or _has_process(job, status, time.time() if now is None else now):
         return status
-    return replace(
-        status,
-        state=State.INTERRUPTED,
-        remaining_s=None,
-        message="Its process ended without saying so. Resume it; log.txt may tell why.",
-    )
+    message = "Its process ended without saying so. Resume it; log.txt may tell why."
+    if status.pid is None and not job.process.is_file():
+        message = "It was made but never started. Resume it to start it."
+    return replace(status, state=State.INTERRUPTED, remaining_s=None, message=message)
 
 
 def write_launched(folder: AnyFolder, process: Process) -> None:
@@ -136,6 +134,8 @@ def worker(status: Status) -> Process | None:
 
 def _has_process(job: JobFolder, status: Status, now: float) -> bool:
     if status.pid is None:  # Queued: no process has signed yet.
+        if not job.process.is_file():  # Nor was one started: whoever made the job is about to, or died before.
+            return status.heartbeat is None or now - status.heartbeat <= HEARTBEAT_LIMIT_S
         launched = read_launched(job)
         return launched is None or launched.is_alive
     process = worker(status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import math
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
@@ -70,9 +71,9 @@ def _as_bool(key: str, value: Any) -> bool:
 def _as_number(key: str, value: Any, kind: type[int] | type[float]) -> int | float:
     try:
         number = kind(value)
-        if isinstance(value, bool) or float(value) != number:
+        if isinstance(value, bool) or not math.isfinite(float(value)) or float(value) != number:
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         wanted = "a whole number" if kind is int else "a number"
         raise SettingsError(f"{key} must be {wanted}, got {value!r}") from None
     return number

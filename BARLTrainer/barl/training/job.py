@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from barl.catalog import card
 from barl.cohort import Cohort
+from barl.cohort.labels import refuse_too_many
 from barl.errors import CohortError, JobError, SettingsError, StorageError
 from barl.inference.devices import PRECISIONS, choose_device
 from barl.jobs import JobFolder, JobSpec, State, Status, read_spec, write_spec, write_status
@@ -66,6 +68,8 @@ class TrainingJob:
             )
         if self.steps is not None and self.steps < 1:
             raise SettingsError(f"steps must be 1 or more, got {self.steps}")
+        if not 0 <= self.seed < 2**63:
+            raise SettingsError(f"seed must be from 0 to {2**63 - 1}, got {self.seed}")
         if self.memory_gib is not None and self.memory_gib < 0.5:
             raise SettingsError(f"memory_gib must be 0.5 or more, got {self.memory_gib}")
         if self.precision not in PRECISIONS:
@@ -152,12 +156,14 @@ def check(cohort_folder: Path, options: dict[str, Any]) -> tuple[Cohort, Trainin
     Raises:
         SettingsError: an option is not allowed.
         CohortError: there is no cohort, or the round to start from is not there.
+        LabelError: more structures than a network can tell apart.
     """
     job = from_payload({key: value for key, value in options.items() if value is not None})
     card(job.method)
     job.check_settings()
     choose_device(job.device)
     cohort = Cohort.open(cohort_folder)
+    refuse_too_many(cohort.labels)
     if job.from_round is not None:
         model_of_round(cohort, job.from_round)
     return cohort, job
@@ -183,7 +189,7 @@ def create(cohort_folder: Path, options: dict[str, Any]) -> Path:
     folder = cohort.new_round()
     try:
         write_spec(folder, JobSpec(kind=KIND, payload={"cohort": str(cohort.folder.resolve()), **payload}))
-        write_status(folder, Status(state=State.QUEUED, stage="queued", percent=0.0))
+        write_status(folder, Status(state=State.QUEUED, stage="queued", percent=0.0, heartbeat=time.time()))
     except StorageError:
         shutil.rmtree(folder, ignore_errors=True)  # Half a round would be taken for the newest one.
         raise

@@ -184,6 +184,8 @@ class Reporter:
         self._put(force=True)
 
     def _inform(self, kind: Any, **fields: Any) -> None:
+        if "message" in fields:
+            logger.log(logging.WARNING if kind == "warning" else logging.INFO, "%s", fields["message"])
         try:
             self._events.write(kind, **fields)
         except StorageError as error:
