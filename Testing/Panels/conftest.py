@@ -97,18 +97,3 @@ def an_open_module(segment: Any, a_cohort_folder: Path) -> Any:
     """The module with that cohort open."""
     segment.panel.cohort.open(str(a_cohort_folder))
     return segment
-
-
-def paint(segment: Any, *names: str) -> None:
-    """Draw a small box for each structure into the case that is being edited."""
-    import numpy as np
-    import slicer
-
-    case = segment.panel.editor.state.case
-    segmentation = case.segmentationNode.GetSegmentation()
-    for number, name in enumerate(names):
-        mask = np.zeros((8, 10, 12), np.uint8)
-        mask[2 + 2 * number : 4 + 2 * number, 3:6, 3:8] = 1
-        slicer.util.updateSegmentBinaryLabelmapFromArray(
-            mask, case.segmentationNode, segmentation.GetSegmentIdBySegmentName(name), case.volumeNode
-        )

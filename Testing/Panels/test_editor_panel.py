@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import paint
+from drawing import paint
 from standin.install import StandIn
 
 

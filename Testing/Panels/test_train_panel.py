@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import paint
+from drawing import paint
 from standin.install import StandIn
 
 from barl.jobs import EventWriter, State, Status, write_status
