@@ -236,5 +236,5 @@ def _holder(widget: Any) -> Any:
 def test_the_facts_hold_no_path_of_the_place_they_were_made_in() -> None:
     text = (Path(__file__).parent / "api_facts.json").read_text(encoding="utf-8")
 
-    assert "/work" not in text
-    assert "/home" not in text
+    assert str(Path.home()) not in text
+    assert str(Path(__file__).parents[2]) not in text
