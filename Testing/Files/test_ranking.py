@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 from barl.cohort import Cohort, Coverage, LabelTable, Modality, Role
 from barl.errors import CohortError
 from barl.imaging import Geometry, Volume, save_annotation, write_volume
-from barl.ranking import RankedCase, next_cases
+from barl.ranking import RankedCase, next_cases, write_ranking
 from barl.ranking.features import FEATURES, image_features, measure, standardized
 from barl.ranking.order import diverse_order
 
@@ -67,6 +67,20 @@ def predict(cohort: Cohort, **doubts: dict[str, float | None] | None) -> None:
 
 def ids(ranked: list[RankedCase]) -> list[str]:
     return [one.case_id for one in ranked]
+
+
+def test_what_a_round_leaves_is_the_ranking_of_its_predictions(a_study: Cohort) -> None:
+    predict(a_study, A={"jaw": 0.1, "canal": 0.1}, B={"jaw": 0.9, "canal": 0.9}, C={"jaw": 0.2, "canal": 0.2})
+    folder = a_study.rounds()[-1]
+    write_ranking(a_study, folder)
+
+    kept = json.loads((folder / "ranking.json").read_text(encoding="utf-8"))
+
+    assert kept["format_version"] == 1
+    assert [(row["case"], row["rank"], row["reason"]) for row in kept["cases"]] == [
+        (one.case_id, one.rank, one.reason) for one in next_cases(a_study)
+    ]
+    assert kept["cases"][0]["case"] == "B"
 
 
 # Before any model

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from barl.cohort import AnnotationVersion, Case, CaseState, Cohort, CoverageKind, Role
-from barl.cohort.layout import prediction_path
+from barl.cohort.layout import RANKING_FILE, prediction_path
 from barl.errors import InputError
 from barl.records import read_fields
-
-RANKING_FILE = "ranking.json"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ def nextStep(rows: Sequence[CaseRow], *, isOpen: bool, isTraining: bool) -> str:
     if not rows:
         return _("Next: add images to the cohort.")
     if isTraining:
-        return _("The training runs. Go on annotating meanwhile; the next round at the latest learns from it.")
+        return _("The training runs. Go on annotating meanwhile; what you save is learned from within seconds.")
     if predicted:
         return _("Next: review the predictions in step 4, the most doubtful first. Waiting: {n}.").format(n=predicted)
     if drawn < _ENOUGH:

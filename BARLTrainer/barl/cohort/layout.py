@@ -16,6 +16,9 @@ TEMPORARY_PREFIX = ".tmp-"
 _IMAGE_SUFFIXES = (".seg.nrrd", ".nii.gz", ".nrrd", ".nhdr", ".nii", ".mha", ".mhd", ".hdr", ".img", ".dcm")
 _WINDOWS_DEVICES = {"CON", "PRN", "AUX", "NUL"} | {f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10)}
 
+RANKING_FILE = "ranking.json"
+"""In a round's folder: which cases to annotate next."""
+
 RESULT_MAPS = (".uncertainty.nrrd", ".disagreement.nrrd")
 """Ends of the names of the maps that a prediction leaves beside its segmentation."""
 

@@ -23,6 +23,7 @@ from barl.inference.predictor import Predictor
 from barl.jobs import JobFolder
 from barl.methods.factory import make_method
 from barl.methods.protocol import Method
+from barl.ranking import write_ranking
 from barl.training.calibrating import calibrate, too_few
 from barl.training.cases import RoundData
 from barl.training.checkpoint import CheckpointFile
@@ -83,6 +84,7 @@ def _train_and_predict(folder: Path, cohort: Cohort, job: TrainingJob, group: Gr
     card = _calibrated(files.model, card, training, data.validation, reporter)
     if job.predict:
         _predict(cohort, card, training, files.predictions, reporter)
+        write_ranking(cohort, folder)
 
 
 def _follow(folder: Path, cohort: Cohort, job: TrainingJob, group: Group) -> None:
