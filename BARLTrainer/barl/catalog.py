@@ -40,7 +40,7 @@ CARDS: tuple[MethodCard, ...] = (
         name="supervised",
         title="Supervised",
         sentence="Learns from the annotated volumes alone, with one network.",
-        when_to_choose="Many volumes are annotated, or as the yardstick for the other methods.",
+        when_to_choose="Many volumes are annotated, or there is no GPU and only minutes; the yardstick for the others.",
         cost=1.0,
         reference="V-Net (Milletari et al. 2016, https://arxiv.org/abs/1606.04797) with Dice and cross-entropy.",
         module="barl.methods.supervised:Supervised",
@@ -133,7 +133,10 @@ CARDS: tuple[MethodCard, ...] = (
         name="barl",
         title="BARL",
         sentence="Two different networks learn from the few labels and correct each other on volumes nobody annotated.",
-        when_to_choose="Two to five volumes are annotated, many are not, and you want to be shown where to look again.",
+        when_to_choose=(
+            "Two to five volumes are annotated, many are not, and you want to be shown where to look again; with a GPU, or "
+            "hours on a processor."
+        ),
         cost=4.5,
         reference=(
             "Gao, Wang and Yu 2025, https://arxiv.org/abs/2510.16863: reconstructed from the abstract, "
