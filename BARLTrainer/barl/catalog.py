@@ -134,8 +134,8 @@ CARDS: tuple[MethodCard, ...] = (
         title="BARL",
         sentence="Two different networks learn from the few labels and correct each other on volumes nobody annotated.",
         when_to_choose=(
-            "Two to five volumes are annotated, many are not, and you want to be shown where to look again; with a GPU, or "
-            "hours on a processor."
+            "Two to five volumes are annotated, many are not, and you want to be shown where to look again; with a "
+            "GPU, or hours on a processor."
         ),
         cost=4.5,
         reference=(
