@@ -120,7 +120,7 @@ def test_a_cohort_may_mix_complete_cases_slices_and_scribbles(
     folder = create(a_mixed_cohort.folder, {**wish, "settings": settings})
     run_round(folder)
     happened = EventReader(folder).read_new()
-    (told,) = [event["message"] for event in happened if "annotated" in event.get("message", "")]
+    (told,) = [event["message"] for event in happened if " annotated (" in event.get("message", "")]
     assert "3 annotated (1 by slices, 1 by scribbles), 1 without annotation" in told
     assert "1 for validation (9.52% of their voxels known)" in told  # 2 of 21 slices: air is cut away.
     losses = [event["loss"] for event in happened if event["kind"] == "metric" and "loss" in event]

@@ -77,6 +77,22 @@ class Person:
             self.waits_for(lambda: not train.state.isActive, "the end of the second training")
         assert train.state.status.state.value == "finished", train.ui.statusLabel.text
 
+    def walks_through_regions(self) -> None:
+        """To the second region and back, accept the first and take that back, and stand at the second."""
+        review, ui = self.panel.review, self.panel.review.ui
+        count = len(review.review.regions)
+        assert count > 1, self.says()
+        assert f"region 1 of {count}" in ui.progressLabel.text
+        ui.nextButton.click()
+        assert f"region 2 of {count}" in ui.progressLabel.text
+        ui.previousButton.click()
+        ui.acceptRegionButton.click()
+        assert review.review.accepted == {1}
+        assert f"region 2 of {count}" in ui.progressLabel.text
+        ui.undoButton.click()
+        assert not review.review.accepted
+        ui.nextButton.click()
+
     def opens(self, step: Any) -> None:
         """Show one step."""
         self.panel.show(step)
@@ -158,6 +174,8 @@ def test_a_study_from_six_scans_to_a_segmented_folder(person: Person, standin: S
     person.camera.fit()
     assert panel.review.state.shown is not None, person.says()
     picture("11-unsure")
+    person.walks_through_regions()
+    picture("11-region")
     panel.review.ui.overlayCheck.checked = False
     picture("12-prediction")
     panel.review.ui.acceptCaseButton.click()
