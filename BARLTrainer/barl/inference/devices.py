@@ -18,6 +18,9 @@ PRECISIONS = ("auto", "bf16", "fp32")
 _WORTH_IT = 0.9
 """bfloat16 is chosen when it takes less than this share of float32's time."""
 
+_CLEARLY_SLOWER = 1.2
+"""Channels-last is chosen unless it takes this many times as long as the usual layout."""
+
 _AMPERE = (8, 0)
 """First compute capability whose cuDNN convolves in bfloat16; older cards refuse it or take many times as long."""
 
@@ -81,9 +84,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def set_cpu_threads() -> None:
-    """Use all cores this process may run on, once, before the first operation."""
+    """Use all cores this process may run on, or as many as OMP_NUM_THREADS says; once, before the first operation."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(cores)
+    wish = os.environ.get("OMP_NUM_THREADS", "")
+    torch.set_num_threads(int(wish) if wish.isdecimal() and int(wish) > 0 else cores)
 
 
 def choose_precision(device: torch.device, wish: str = "auto") -> Precision:
@@ -108,7 +112,10 @@ def choose_precision(device: torch.device, wish: str = "auto") -> Precision:
     if gpu:
         return Precision(bf16=True, channels_last=False, reason="bfloat16 agrees with float32")
     plain = _pass_seconds(device, bf16=False, channels_last=False)
-    fast, channels_last = min((_pass_seconds(device, bf16=True, channels_last=last), last) for last in (False, True))
+    usual, last = (_pass_seconds(device, bf16=True, channels_last=layout) for layout in (False, True))
+    # Both layouts give other rounding errors: a moment's load must not decide between two that are about as fast.
+    channels_last = last < _CLEARLY_SLOWER * usual
+    fast = last if channels_last else usual
     if fast < _WORTH_IT * plain:
         reason = f"bfloat16 is {plain / fast:.1f} times faster here"
         return Precision(bf16=True, channels_last=channels_last, reason=reason)

@@ -39,7 +39,8 @@ class TrainingJob:
     """Time for the steps; preparation, validation and prediction come on top. None: the preset's."""
 
     steps: int | None = None
-    """A fixed number of steps instead of a time: the result then does not depend on how busy the computer is."""
+    """A fixed number of steps instead of a time: the result then does not depend on how busy the computer is, but for
+    the precision that a short timing chooses; ``precision`` fixes that, too."""
 
     seed: int = 0
     device: str = "auto"
