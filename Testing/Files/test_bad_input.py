@@ -57,7 +57,7 @@ def test_scores_are_not_written_over_a_folder(tmp_path: Path) -> None:
 
     answer = barl("evaluate", labels, labels, "--csv", tmp_path / "scores", "--json")
 
-    _refused(answer, "scores", "folder of this name")
+    _refused(answer, "scores", "--csv needs the name of a file", "is a folder")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["P01.nii.gz", "scores"]
 
 

@@ -129,14 +129,15 @@ def find_volumes(folder: Path) -> list[Path]:
         raise ImageError(f"The folder {folder} does not exist. Check the path, and that the drive is connected.")
     with _explaining(folder):
         next(folder.iterdir(), None)  # os.walk leaves out folders that may not be read; this one is told.
-    folders = list(_walked(folder))
-    files = [path for place in folders for path in place.iterdir() if _is_volume_name(path.name) and path.is_file()]
-    return sorted(files) + sorted(place for place in folders if dicom.holds_dicom(place))
+    found = dict(_walked(folder))
+    files = [place / name for place, names in found.items() for name in names if _is_volume_name(name)]
+    return sorted(files) + sorted(place for place in found if dicom.holds_dicom(place))
 
 
-def _walked(folder: Path) -> Iterator[Path]:
-    for parent, names, _ in os.walk(folder):
-        yield Path(parent)
+def _walked(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """The folder and those below it, each with the names of its files."""
+    for parent, names, files in os.walk(folder):
+        yield Path(parent), files
         # A cohort's copies of images are not other images.
         names[:] = [name for name in names if not name.startswith(".") and not Path(parent, name, _COHORT).exists()]
 
