@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -50,9 +51,16 @@ def done(*arguments: object) -> dict[str, Any]:
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
-    """Start a command and leave it running."""
+    """Start a command and leave it running; Control-C reaches it as in a terminal."""
     line = [COMMAND, *map(str, arguments)]
-    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+    pipe = subprocess.PIPE
+    hears = None if sys.platform == "win32" else _hear_control_c
+    return subprocess.Popen(line, stdout=pipe, stderr=pipe, encoding="utf-8", preexec_fn=hears)
+
+
+def _hear_control_c() -> None:
+    """Tests that a shell runs in the background ignore the signal, and so would all that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def answer_of(process: subprocess.Popen[str]) -> Answer:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from journey import SMALL, Answer, answer_of, assert_same_weights, barl, done, events, start, wait_until
 
-STEPS = 120
+STEPS = 24
 """Long enough that a training is still at work when somebody has decided to stop it."""
 TRAIN = ("--method", "barl", "--steps", STEPS, "--seed", 5, "--no-predict", *SMALL)
 OFTEN = ("--set", "training.checkpoint_seconds=1")
