@@ -213,7 +213,8 @@ class Look:
     """(L + U, F, D / 2, H / 2, W / 2) of the labeled patches and the strong view; None where nobody compares them."""
 
     weak: tuple[Tensor, ...]
-    """Logits of the weak view at all scales; with gradient only where the cross path wants it."""
+    """Logits of the weak view at all scales; with gradient only where the cross path wants it, empty where nobody
+    asks for this branch's belief."""
 
 
 class Barl:
@@ -289,12 +290,12 @@ class Barl:
         return deep_dice_ce(scales[-self.settings.supervised_scales :], batch.label)
 
     def _look(self, model: Branches, name: str, batch: Batch) -> Look:
-        """One pass over all that needs gradients, one without over what does not."""
+        """What the terms need of a branch, and no more: an average is asked for features, or for its belief alone."""
         branch: Branch = getattr(model, name)
-        if name not in self._learners:
-            with torch.no_grad():
-                return self._look_with(branch, batch)
-        return self._look_with(branch, batch)
+        if name in self._learners:
+            return self._look_with(branch, batch)
+        with torch.no_grad():
+            return self._look_with(branch, batch) if self.settings.aligns_features else self._believe(branch, batch)
 
     def _look_with(self, branch: Branch, batch: Batch) -> Look:
         crosses = self.settings.cross_weight > 0
@@ -303,11 +304,16 @@ class Barl:
         taps = branch.network.taps(torch.cat(parts))
         ends = [len(part) for part in parts]
         labeled, strong, *weak = zip(*(torch.split(logits, ends) for logits in taps.logits), strict=True)
+        believed = len(self._learners) > 1 or self.settings.aligns_features
         if not crosses:
-            with torch.no_grad():
-                weak = [branch.network.taps(batch.weak).logits]
+            weak = [self._believe(branch, batch).weak if believed else ()]
         features = branch.features(taps)[: ends[0] + ends[1]] if self.settings.aligns_features else None
         return Look(labeled=labeled, strong=strong, features=features, weak=weak[0])
+
+    def _believe(self, branch: Branch, batch: Batch) -> Look:
+        """The weak view alone."""
+        with torch.no_grad():
+            return Look(labeled=(), strong=(), features=None, weak=branch.network.taps(batch.weak).logits)
 
     def _dual_path(self, own: Look, other: Look, batch: Batch, threshold: float) -> Tensor:
         """l(p_strong, y_other) + eta * l(p_weak, y_other), y_other the other branch's confident labels (weak view)."""
