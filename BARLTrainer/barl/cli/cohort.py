@@ -33,7 +33,7 @@ def create(
     as_json: JsonFlag = False,
 ) -> None:
     """Make a cohort with its label table."""
-    from barl.cli.images import checked_images, found_images
+    from barl.imaging.chosen_images import checked_images, found_images
 
     label_table = _label_table(labels, labels_from)
     chosen = checked_images(found_images([images]), taken=()) if images else []
@@ -69,7 +69,7 @@ def add(
     as_json: JsonFlag = False,
 ) -> None:
     """Add volumes."""
-    from barl.cli.images import checked_images, found_images
+    from barl.imaging.chosen_images import checked_images, found_images
 
     opened = Cohort.open(cohort)
     chosen = checked_images(found_images(images), taken=[case.id for case in opened.cases])
