@@ -235,7 +235,7 @@ def _step_or_shrink(training: Training, stepper: Stepper, reporter: Reporter) ->
             # The others wait somewhere in this step: there is no common place to go on from but the checkpoint.
             raise OutOfMemoryError(
                 f"Memory did not suffice in one of the {stepper.group.size} processes. The round now has smaller "
-                "patches: go on from its last checkpoint with barl jobs resume."
+                "patches: resume it from its last checkpoint."
             )
         training.batches = smaller
         reporter.warning(
