@@ -173,6 +173,7 @@ def _training(
         budget_seconds=0.0 if job.steps is not None else job.budget_seconds,
         make_smaller=shrinking.smaller,
         group=group,
+        seed=job.seed,
     )
     validator = _validator(cohort, job, shrinking, training, data, reporter)
 
