@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -92,6 +94,15 @@ class Fields:
             places = (f"{self.where}, {key}[{index}]" for index in range(len(value)))
             return [Fields(item, place, self.error, self.advice) for item, place in zip(value, places, strict=True)]
         raise self._refusal(key, "a list [...]")
+
+    @contextmanager
+    def located(self) -> Iterator[None]:
+        """Around what is made of this object: an error about a value that is not allowed says where it stands."""
+        try:
+            yield
+        except InputError as problem:
+            told = str(problem)
+            raise self.error(told if told.startswith(self.where) else f"{self.where}: {told}") from problem
 
     def require_format(self, known: int) -> None:
         """Refuse a format that this version does not know.

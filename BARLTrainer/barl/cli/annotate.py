@@ -100,7 +100,8 @@ def _chosen(
     cohort: Cohort, case: str | None, file: Path | None, folder: Path | None
 ) -> tuple[list[tuple[str, Path]], list[Path]]:
     if folder is not None and case is None and file is None:
-        return label_files_by_case(folder, [known.id for known in cohort.cases])
+        images = {cohort.image_path(known.id) for known in cohort.cases}
+        return label_files_by_case(folder, [known.id for known in cohort.cases], images)
     if folder is None and case is not None and file is not None:
         return [(cohort.case(case).id, file)], []
     raise SettingsError("Give either a case and its label file, or --folder with label files named like the cases.")
