@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +16,9 @@ from barl.errors import InputError, NewerFormatError
 
 Choice = TypeVar("Choice", bound=Enum)
 
-_ADVICE = "Correct it in a text editor, or restore the file from a backup."
+ADVICE = "Correct it in a text editor, or restore the file from a backup."
+"""What to do about a file that a person may have edited, and that nothing can make anew."""
+
 _BUSY_RETRIES = 20 if os.name == "nt" else 0  # Windows refuses to open a file just while it is being replaced.
 
 
@@ -25,12 +29,13 @@ class Fields:
         values: what ``json.loads`` gave; anything but an object is refused.
         where: file and place, the beginning of every message.
         error: the exception to raise.
+        advice: what to do, the end of every message.
     """
 
-    def __init__(self, values: Any, where: str, error: type[InputError]) -> None:
-        self.where, self.error = where, error
+    def __init__(self, values: Any, where: str, error: type[InputError], advice: str = ADVICE) -> None:
+        self.where, self.error, self.advice = where, error, advice
         if not isinstance(values, dict):
-            raise error(f"{where}: expected an object {{...}}, got {values!r:.80}. {_ADVICE}")
+            raise error(f"{where}: expected an object {{...}}, got {values!r:.80}. {advice}")
         self.values: dict[str, Any] = values
 
     def text(self, key: str, default: str | None = None) -> str:
@@ -80,14 +85,24 @@ class Fields:
 
     def child(self, key: str) -> Fields:
         """The object under a key."""
-        return Fields(self.values.get(key), f"{self.where}, {key}", self.error)
+        return Fields(self.values.get(key), f"{self.where}, {key}", self.error, self.advice)
 
     def children(self, key: str) -> list[Fields]:
         """The objects of the list under a key."""
         value = self.values.get(key)
         if isinstance(value, list):
-            return [Fields(item, f"{self.where}, {key}[{index}]", self.error) for index, item in enumerate(value)]
+            places = (f"{self.where}, {key}[{index}]" for index in range(len(value)))
+            return [Fields(item, place, self.error, self.advice) for item, place in zip(value, places, strict=True)]
         raise self._refusal(key, "a list [...]")
+
+    @contextmanager
+    def located(self) -> Iterator[None]:
+        """Around what is made of this object: an error about a value that is not allowed says where it stands."""
+        try:
+            yield
+        except InputError as problem:
+            told = str(problem)
+            raise self.error(told if told.startswith(self.where) else f"{self.where}: {told}") from problem
 
     def require_format(self, known: int) -> None:
         """Refuse a format that this version does not know.
@@ -108,7 +123,7 @@ class Fields:
 
     def _refusal(self, key: str, allowed: str) -> InputError:
         came = f"got {self.values[key]!r:.80}" if key in self.values else "but it is missing"
-        return self.error(f"{self.where}: {key} must be {allowed}, {came}. {_ADVICE}")
+        return self.error(f"{self.where}: {key} must be {allowed}, {came}. {self.advice}")
 
 
 def format_stamp(version: int) -> dict[str, Any]:
@@ -116,20 +131,25 @@ def format_stamp(version: int) -> dict[str, Any]:
     return {"format_version": version, "written_by": __version__}
 
 
-def read_fields(path: Path, error: type[InputError]) -> Fields:
+def read_fields(path: Path, error: type[InputError], advice: str = ADVICE) -> Fields:
     """Read a JSON file.
+
+    Args:
+        path: the file.
+        error: the exception to raise.
+        advice: what to do when it is damaged.
 
     Raises:
         error: it is missing, cannot be read, or is not JSON; the message names the line.
     """
     data = _read(path, error)
     try:
-        return Fields(json.loads(data.decode("utf-8-sig")), str(path), error)
+        return Fields(json.loads(data.decode("utf-8-sig")), str(path), error, advice)
     except json.JSONDecodeError as problem:
-        raise error(f"{path}, line {problem.lineno}: this is not valid JSON ({problem.msg}). {_ADVICE}") from problem
+        raise error(f"{path}, line {problem.lineno}: this is not valid JSON ({problem.msg}). {advice}") from problem
     except UnicodeDecodeError as problem:
         line = data.count(b"\n", 0, problem.start) + 1
-        raise error(f"{path}, line {line}: this is not UTF-8 text. {_ADVICE}") from problem
+        raise error(f"{path}, line {line}: this is not UTF-8 text. {advice}") from problem
 
 
 def _read(path: Path, error: type[InputError]) -> bytes:

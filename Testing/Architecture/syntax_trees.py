@@ -31,6 +31,14 @@ def calls(tree: ast.AST) -> Iterator[str]:
             yield ast.unparse(node.func)
 
 
+def texts(tree: ast.AST) -> Iterator[str]:
+    """Every text but docstrings; of one with numbers put in, each of its parts."""
+    told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+            yield node.value
+
+
 def undocumented(tree: ast.Module) -> Iterator[str]:
     """Public functions, classes and methods without a docstring, and the module itself."""
     if ast.get_docstring(tree) is None:

@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from syntax_trees import calls, imported_packages, trees, undocumented
+from syntax_trees import calls, imported_packages, texts, trees, undocumented
 
 _INSTALLED_AS = {
     "PIL": "pillow",
@@ -17,6 +17,10 @@ _INSTALLED_AS = {
     "SimpleITK": "simpleitk",
 }
 _LARGEST_FILE = 500
+_COMMAND_LINE = re.compile(
+    r"\bbarl (?:demo|cohort|train|predict|evaluate|simulate|jobs|methods|doctor)\b"
+    r"|(?<!torchrun )(?<!var\()(?<=[\s(])--[a-z]+(?![\w-]*:)"
+)
 _SLICER_FILE_SCOPE = {
     "slicer",
     "vtk",
@@ -41,6 +45,19 @@ def test_only_the_command_line_prints(engine: Path) -> None:
     printing = [path.name for path, tree in trees(engine) if "cli" not in path.parts and "print" in set(calls(tree))]
 
     assert printing == []
+
+
+def test_only_the_command_line_speaks_of_its_commands_and_options(engine: Path) -> None:
+    """Slicer shows the messages of everything else, and whoever reads them there has no command line."""
+    speaking = [
+        f"{path.relative_to(engine)}: {text}"
+        for path, tree in trees(engine)
+        if "cli" not in path.parts
+        for text in texts(tree)
+        if _COMMAND_LINE.search(text)
+    ]
+
+    assert speaking == []
 
 
 def test_logging_is_never_configured_on_import(engine: Path) -> None:

@@ -45,7 +45,7 @@ def numbered(batch: Batch) -> Batch:
 def test_half_of_the_mixed_patches_have_a_labeled_frame_and_half_a_labeled_box(a_batch: Batch) -> None:
     method, model = built("copy_paste")
     seen, _ = student_view(method, model, numbered(a_batch), LATE)
-    box = draw_box(a_batch.label, 0.67, LATE.step)[0]
+    box = draw_box(a_batch.label, 0.67, LATE)[0]
     frames = [float(patch[0][~box].unique()) for patch in seen]
     boxes = [float(patch[0][box].unique()) for patch in seen]
     assert frames == [1, 2, 11, 12]
@@ -56,7 +56,7 @@ def test_at_first_labeled_patches_are_mixed_with_each_other(a_batch: Batch) -> N
     method, model = built("copy_paste")
     blind = replace(numbered(a_batch), weak=torch.full_like(a_batch.weak, float("nan")))
     seen, said = student_view(method, model, blind, EARLY)
-    box = draw_box(a_batch.label, 0.67, EARLY.step)
+    box = draw_box(a_batch.label, 0.67, EARLY)
     assert [float(patch[0][~box[0]].unique()) for patch in seen] == [1, 2]
     assert [float(patch[0][box[0]].unique()) for patch in seen] == [2, 1]
     label = torch.where(box, a_batch.label.flip(0), a_batch.label)
@@ -67,7 +67,7 @@ def test_at_first_labeled_patches_are_mixed_with_each_other(a_batch: Batch) -> N
 def test_a_labeled_voxel_counts_once_and_a_guessed_one_by_its_weight(a_batch: Batch) -> None:
     method, model = built("copy_paste", {"unlabeled_weight": 0.3})
     _, said = student_view(method, model, a_batch, LATE)
-    box = draw_box(a_batch.label, 0.67, LATE.step)
+    box = draw_box(a_batch.label, 0.67, LATE)
     with torch.no_grad():
         guess = model.teacher(a_batch.weak).argmax(dim=1)
     known = torch.cat([torch.where(box, 255, a_batch.label), torch.where(box, a_batch.label, 255)])
@@ -94,7 +94,7 @@ def test_of_a_strong_view_what_was_pasted_counts_as_labeled(a_batch: Batch) -> N
     batch = replace(numbered(a_batch), pasted=pasted)
     seen, said = student_view(method, model, batch, LATE)
     assert {float(value) for value in seen.unique()} == {1, 2, 21, 22}
-    box = draw_box(a_batch.label, 0.67, LATE.step)
+    box = draw_box(a_batch.label, 0.67, LATE)
     given = torch.where(pasted >= 0, pasted, 255)
     known = torch.cat([torch.where(box, given, a_batch.label), torch.where(box, a_batch.label, given)])
     loss = method.training_step(model, batch, LATE)
@@ -149,13 +149,27 @@ def test_a_patch_without_foreground_has_no_component() -> None:
 
 def test_a_box_has_its_size_lies_inside_and_moves_from_step_to_step() -> None:
     label = torch.zeros(1, 16, 32, 48)
-    boxes = [draw_box(label, 0.67, step)[0].nonzero() for step in range(40)]
+    boxes = [draw_box(label, 0.67, Progress(step=step, total_steps=40))[0].nonzero() for step in range(40)]
     sizes = {tuple((box.max(dim=0).values - box.min(dim=0).values + 1).tolist()) for box in boxes}
     assert sizes == {(11, 21, 32)}
     corners = np.array([box.min(dim=0).values.tolist() for box in boxes])
     assert (corners.min(axis=0) <= 1).all()
     assert (corners.max(axis=0) >= np.array([4, 10, 14])).all()
-    assert torch.equal(draw_box(label, 0.67, 7), draw_box(label, 0.67, 7))
+    assert torch.equal(draw_box(label, 0.67, LATE), draw_box(label, 0.67, LATE))
+
+
+def test_boxes_of_another_seed_are_others_and_those_of_seed_0_are_drawn_from_the_step_alone() -> None:
+    label = torch.zeros(1, 16, 32, 48)
+
+    def corners(seed: int) -> list[list[int]]:
+        progress = [Progress(step=step, total_steps=40, seed=seed) for step in range(40)]
+        return [draw_box(label, 0.67, one)[0].nonzero().min(dim=0).values.tolist() for one in progress]
+
+    assert sum(one == other for one, other in zip(corners(0), corners(1), strict=True)) < 5
+    assert corners(2**62)
+    by_step = [torch.Generator().manual_seed(step) for step in range(40)]
+    drawn = [[int(torch.randint(most, (), generator=one)) for most in (6, 12, 17)] for one in by_step]
+    assert corners(0) == drawn
 
 
 @pytest.mark.parametrize(

@@ -352,7 +352,7 @@ def test_a_version_that_is_gone_before_another_process_reads_it_ends_the_trainin
     words = live[0].take(0)
     for path in versions(a_cohort, "P1").iterdir():
         path.unlink()
-    with pytest.raises(JobError, match="barl jobs resume"):
+    with pytest.raises(JobError, match="resume the round from its last checkpoint"):
         follower.follow(words)
 
 

@@ -298,7 +298,7 @@ def test_one_of_several_processes_without_memory_ends_the_training_and_says_how_
 
     before = calls((4, fail(RuntimeError(TOO_LITTLE))))
     training = a_training(before, make_smaller=smaller, group=Group(CPU, Share(0, 2)))
-    with pytest.raises(OutOfMemoryError, match=r"one of the 2 processes.* smaller patches.*barl jobs resume"):
+    with pytest.raises(OutOfMemoryError, match=r"one of the 2 processes.* smaller patches: resume it from its last"):
         run(training, a_job)
     assert len(made) == 1
     assert events(a_job, "warning") == []

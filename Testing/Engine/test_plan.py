@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,23 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barl.cohort import Cohort, LabelTable, Modality
-from barl.errors import JobError, NewerFormatError, OutOfMemoryError
+from barl.errors import JobError, NewerFormatError, OutOfMemoryError, SettingsError
 from barl.imaging import Geometry
+from barl.inference.model_folder import ModelCard
 from barl.networks import STRIDE, ResVNet, VNet
 from barl.networks.network import NetworkSettings
 from barl.training.job import TrainingJob
-from barl.training.plan import (
-    Plan,
-    fit_patch,
-    make_plan,
-    memory_limit_bytes,
-    names_a_side,
-    read_plan,
-    smaller_patch,
-    training_bytes,
-    write_plan,
-)
+from barl.training.memory import Step, memory_limit_bytes, smaller_patch
+from barl.training.plan import Plan, fit_patch, make_plan, read_plan, write_plan
 from barl.training.presets import PRESETS
+from barl.training.sides import names_a_side
 
 CPU = torch.device("cpu")
 UPRIGHT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
@@ -53,7 +48,7 @@ def a_cohort(tmp_path: Path) -> Cohort:
 
 def planned(cohort: Cohort, grids: Sequence[Geometry], *, networks: int = 2, **wishes: Any) -> Plan:
     wishes = {"preset": "quick", "memory_gib": 64.0, **wishes}
-    needs_unlabeled = wishes.pop("needs_unlabeled", True)
+    needs_unlabeled, before = wishes.pop("needs_unlabeled", True), wishes.pop("before", None)
     return make_plan(
         TrainingJob(**wishes),
         cohort,
@@ -62,6 +57,7 @@ def planned(cohort: Cohort, grids: Sequence[Geometry], *, networks: int = 2, **w
         precision=on_cpu(bf16=False),
         networks=networks,
         needs_unlabeled=needs_unlabeled,
+        before=before,
     )
 
 
@@ -152,20 +148,53 @@ def test_less_memory_gives_smaller_patches(a_cohort: Cohort) -> None:
     grids = [a_grid((200, 200, 200))]
     plans = [planned(a_cohort, grids, preset="thorough", memory_gib=gib) for gib in (64.0, 2.5)]
     assert math.prod(plans[1].patch_size_voxels) < math.prod(plans[0].patch_size_voxels)
-    need = training_bytes(plans[1].patch_size_voxels, 4, 2, plans[1].precision)
+    need = Step(patches=4, networks=2, precision=plans[1].precision).training_bytes(plans[1].patch_size_voxels)
     assert need <= 2.5 * 2**30
 
 
-def test_too_little_memory_is_told_in_gib(a_cohort: Cohort) -> None:
-    with pytest.raises(
-        OutOfMemoryError, match=r"needs about \d\.\d GiB even with the smallest patch, and 0\.6 GiB may"
-    ):
-        planned(a_cohort, [a_grid((200, 200, 200))], memory_gib=0.6)
+def test_who_allows_too_little_memory_is_told_how_much_is_enough(a_cohort: Cohort) -> None:
+    grids = [a_grid((200, 200, 200))]
+    with pytest.raises(SettingsError, match=r"only 0\.6 GiB are allowed\. Allow at least \d.*one network") as told:
+        planned(a_cohort, grids, memory_gib=0.6)
+    enough = float(re.findall(r"Allow at least (\S+) GiB", str(told.value))[0])
+    assert planned(a_cohort, grids, memory_gib=enough).patch_size_voxels == (32, 32, 32)
+    with pytest.raises(SettingsError, match="are allowed"):
+        planned(a_cohort, grids, memory_gib=enough - 0.1)
+
+
+def test_who_has_too_little_memory_free_is_told_what_to_close(
+    a_cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("barl.training.memory.psutil.virtual_memory", lambda: SimpleNamespace(available=2**30))
+    with pytest.raises(OutOfMemoryError, match=r"only 0\.9 GiB are free\. Close other programs, or use") as told:
+        planned(a_cohort, [a_grid((200, 200, 200))], memory_gib=None, networks=1)
+    assert "one network" not in str(told.value)
+
+
+def test_a_warm_start_keeps_to_the_memory_that_is_allowed(a_cohort: Cohort) -> None:
+    grids = [a_grid((200, 200, 200))]
+    before = card_of(planned(a_cohort, grids, preset="thorough"), a_cohort)
+    again, less = (planned(a_cohort, grids, before=before, memory_gib=gib) for gib in (64.0, 2.5))
+    assert (again.recipe, again.patch_size_voxels) == (before.recipe, before.patch_size_voxels)
+    assert less.recipe == before.recipe
+    assert math.prod(less.patch_size_voxels) < math.prod(before.patch_size_voxels)
+
+
+def card_of(plan: Plan, cohort: Cohort) -> ModelCard:
+    return ModelCard(
+        method="barl",
+        settings={},
+        network=NetworkSettings(),
+        labels=cohort.labels,
+        recipe=plan.recipe,
+        patch_size_voxels=plan.patch_size_voxels,
+    )
 
 
 def test_more_networks_patches_and_precision_take_more_memory() -> None:
     def need(patches: int, networks: int, *, bf16: bool) -> float:
-        return training_bytes((32, 32, 32), patches, networks, on_cpu(bf16=bf16))
+        step = Step(patches=patches, networks=networks, precision=on_cpu(bf16=bf16))
+        return step.training_bytes((32, 32, 32))
 
     assert need(2, 1, bf16=True) < need(2, 1, bf16=False) < need(4, 1, bf16=False) < need(4, 2, bf16=False)
 
@@ -204,6 +233,23 @@ def test_steps_are_taken_over_and_minutes_are_not_yet_steps(a_cohort: Cohort) ->
         (["11", "21", "36", "46"], True),
         (["Zahn 36"], True),
         (["tooth85"], True),
+        (["canal_l"], True),
+        (["ctx-lh-insula"], True),
+        (["rh.amygdala"], True),
+        (["ParotidL"], True),
+        (["LKidney"], True),
+        (["nerve (R)"], True),
+        (["IAN sx", "IAN dx"], True),
+        (["左侧"], True),
+        (["tooth 3"], True),
+        (["Backenzahn_30"], True),
+        (["#14"], True),
+        (["tooth K"], True),
+        (["3", "14"], True),
+        (["UR6"], True),
+        (["tooth", "teeth", "Label 1"], False),
+        (["A", "B", "dentin", "grade-2 crown"], False),
+        (["40", "99"], False),
         (["T1 lesion", "grade 3", "layer 90"], False),
     ],
 )

@@ -18,7 +18,7 @@ from barl.imaging.sound_images import sound_cases
 from barl.inference.model_folder import read_card, read_weights
 from barl.jobs import EventReader, JobFolder
 from barl.training.distributed import Group, Share
-from barl.training.job import create
+from barl.training.job import TrainingJob, create
 from barl.training.plan import read_plan
 from barl.training.preparation import refuse_before_round
 from barl.training.round import run_round
@@ -255,14 +255,14 @@ def test_what_was_checked_before_a_round_is_not_read_again_to_check_it(
     a_cohort: Cohort, images_read: list[str]
 ) -> None:
     a_cohort.set_role("P2", Role.VALIDATION)  # Without an annotation: a finding, so it is looked at again.
-    refuse_before_round(a_cohort, lambda done, total: None)
+    refuse_before_round(a_cohort, TrainingJob(), lambda done, total: None)
     assert images_read == ["P0", "P1", "P2"]
-    refuse_before_round(a_cohort, lambda done, total: None)
+    refuse_before_round(a_cohort, TrainingJob(), lambda done, total: None)
     assert images_read[3:] == ["P2"]
 
 
 def test_nothing_is_noted_of_a_cohort_that_is_refused(a_cohort: Cohort) -> None:
     a_cohort.set_role("P0", Role.VALIDATION)
     with pytest.raises(CohortError, match="Annotate at least one"):
-        refuse_before_round(a_cohort, lambda done, total: None)
+        refuse_before_round(a_cohort, TrainingJob(), lambda done, total: None)
     assert sound_cases(a_cohort) == set()

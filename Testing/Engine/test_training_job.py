@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,31 @@ def test_the_preset_follows_the_minutes(wish: dict[str, Any], preset: str, secon
     job = from_payload(wish)
     assert job.effective_preset == preset
     assert job.budget_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ({"steps": "ten"}, "steps must be a whole number, got 'ten'"),
+        ({"steps": 2.5}, "steps must be a whole number, got 2.5"),
+        ({"seed": True}, "seed must be a whole number, got True"),
+        ({"minutes": "5"}, "minutes must be a number, got '5'"),
+        ({"settings": ["a"]}, "settings must be an object"),
+        ({"predict": "no"}, "predict must be true or false, got 'no'"),
+        ({"method": 3}, "method must be a text, got 3"),
+        ({"memory_gib": float("nan")}, "memory_gib must be 0.5 or more, got nan"),
+    ],
+)
+def test_a_wish_that_somebody_wrote_by_hand_is_refused_by_name(wish: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(words)):
+        from_payload(wish)
+
+
+def test_a_job_that_names_no_cohort_is_told(a_cohort: Cohort) -> None:
+    folder = create(a_cohort.folder, {"steps": 2})
+    write_spec(folder, JobSpec(kind="train", payload={"steps": 2}))
+    with pytest.raises(JobError, match="cohort must be a text, but it is missing"):
+        read_job(folder)
 
 
 def test_settings_arrive_as_text_and_become_what_they_are() -> None:

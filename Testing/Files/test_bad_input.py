@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -39,6 +40,90 @@ def test_a_damaged_version_is_mended_by_annotating_again(a_cohort: Path, tmp_pat
     assert mended.json["annotated"] == [{"case": "P01", "version": 2}]
     assert barl("cohort", "status", a_cohort, "--json").json["cases"][0]["annotation"] == 2
     assert (a_cohort / "annotations" / "P01" / "0001.seg.nrrd").is_file()
+
+
+def test_a_damaged_version_does_not_hide_the_other_cases(a_cohort: Path, tmp_path: Path) -> None:
+    for case in ("P01", "P02"):
+        barl("cohort", "annotate", a_cohort, case, write_image(tmp_path / "drawn.nii.gz", box()))
+    (a_cohort / "annotations" / "P01" / "0001.json").write_text("{", encoding="utf-8")
+
+    spoken, told = barl("cohort", "status", a_cohort), barl("cohort", "status", a_cohort, "--json")
+
+    assert (spoken.code, told.code) == (0, 0)
+    assert [
+        part
+        for part in ("damaged", "0001.json, line 1", "Annotate or import the case again")
+        if part not in spoken.said
+    ] == []
+    assert [case["state"] for case in told.json["cases"]] == ["damaged", "annotated"]
+    assert told.json["cases"][1]["error"] is None
+
+
+def test_label_maps_beside_their_images_become_no_cases_and_are_imported_from_there(tmp_path: Path) -> None:
+    folder = tmp_path / "both"
+    for name in ("P01", "P02"):
+        write_image(folder / f"{name}.nii.gz")
+        write_image(folder / f"{name}_seg.nii.gz", box())
+    write_image(folder / "P03_mask.nii.gz")
+
+    made = barl("cohort", "create", tmp_path / "study", "--labels", "1=jaw", "--images", folder, "--json")
+    drawn = barl("cohort", "annotate", tmp_path / "study", "--folder", folder, "--json")
+
+    assert made.json["cases"] == ["P01", "P02", "P03_mask"]
+    assert [one["case"] for one in drawn.json["annotated"]] == ["P01", "P02"]
+    assert drawn.json["failed"] == []
+
+
+def test_a_label_map_given_as_an_image_is_told_by_the_audit(a_cohort: Path, tmp_path: Path) -> None:
+    barl("cohort", "add", a_cohort, write_image(tmp_path / "P03_seg.nii.gz", box()))
+
+    findings = barl("cohort", "audit", a_cohort, "--json").json["findings"]
+
+    assert [(one["case_id"], one["severity"]) for one in findings if "probably a label map" in one["message"]] == [
+        ("P03_seg", "warning")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        ({"labels": [{"value": 300, "name": "jaw", "color": [1, 2, 3]}]}, ("labels[0]", "from 1 to 254", "300")),
+        ({"labels": 2 * [{"value": 1, "name": "jaw", "color": [1, 2, 3]}]}, ("Two labels have the value 1",)),
+        ({"labels": []}, ("at least one label",)),
+        (
+            {"cases": [{"id": "../x", "image": "a.nrrd", "role": "training"}]},
+            ("cases[0]", "'../x' cannot be a case id"),
+        ),
+        ({"cases": [{"id": "x", "image": "", "role": "training"}]}, ("cases[0]", "image must be a path")),
+    ],
+    ids=["value", "twice", "none", "id", "no image"],
+)
+def test_what_is_not_allowed_in_a_cohort_file_is_told_with_file_and_place(
+    a_cohort: Path, change: dict[str, object], parts: tuple[str, ...]
+) -> None:
+    record = json.loads((a_cohort / "cohort.json").read_text(encoding="utf-8"))
+    (a_cohort / "cohort.json").write_text(json.dumps(record | change), encoding="utf-8")
+
+    _refused(barl("cohort", "status", a_cohort), "cohort.json", *parts)
+
+
+def test_what_is_not_allowed_in_a_version_is_told_with_its_file(a_cohort: Path, tmp_path: Path) -> None:
+    barl("cohort", "annotate", a_cohort, "P01", write_image(tmp_path / "drawn.nii.gz", box()))
+    path = a_cohort / "annotations" / "P01" / "0001.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(record | {"coverage": {"kind": "slices", "axis": 7}}), encoding="utf-8")
+
+    _refused(barl("cohort", "audit", a_cohort), "0001.json", "must be 0, 1 or 2, got 7")
+
+
+def test_files_that_could_both_be_one_cases_are_not_scored_by_chance(tmp_path: Path) -> None:
+    for name in ("pred/P01", "refs/P01", "refs/P01_mask", "more/P01", "more/P01_seg"):
+        write_image(tmp_path / f"{name}.nii.gz", box())
+    one = tmp_path / "refs" / "P01.nii.gz"
+
+    _refused(barl("evaluate", tmp_path / "pred", tmp_path / "refs"), "P01.nii.gz and P01_mask.nii.gz could both be")
+    _refused(barl("evaluate", tmp_path / "more", tmp_path / "pred"), "P01_seg.nii.gz would both be compared with")
+    _refused(barl("evaluate", tmp_path / "more", one), "is one reference, and there are 2 predictions")
 
 
 def test_a_scan_given_as_its_own_annotation_is_told_as_one(a_cohort: Path, tmp_path: Path) -> None:

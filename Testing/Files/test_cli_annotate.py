@@ -60,6 +60,20 @@ def test_slices_and_scribbles_make_a_case_partly_annotated(a_cohort: Path, tmp_p
     assert [case["state"] for case in cases] == ["partly annotated", "partly annotated", "unlabeled"]
 
 
+def test_a_label_file_without_any_structure_is_taken_and_told(a_cohort: Path, tmp_path: Path) -> None:
+    empty, drawn = (write_image(tmp_path / f"{name}.nii.gz", array) for name, array in (("e", 0 * box()), ("d", box())))
+    spoken = barl("cohort", "annotate", a_cohort, "P01", empty)
+    told = barl("cohort", "annotate", a_cohort, "P01", empty, "--json").json
+    fine = barl("cohort", "annotate", a_cohort, "P01", drawn, "--json").json
+
+    assert (spoken.code, "holds no structure, only background. Check that it is the right file" in spoken.said) == (
+        0,
+        True,
+    )
+    assert (told["annotated"], told["without_structure"]) == ([{"case": "P01", "version": 2}], ["P01"])
+    assert fine["without_structure"] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [

@@ -24,6 +24,8 @@ from barl.jobs import (
     write_spec,
     write_status,
 )
+from barl.jobs.processes import Process
+from barl.jobs.status import write_launched
 
 
 def test_a_spec_read_again_is_the_same(a_job: JobFolder) -> None:
@@ -135,6 +137,28 @@ def test_what_has_ended_stays_as_it_ended(a_job: JobFolder, state: State) -> Non
     write_status(a_job, Status(state=state, pid=2**22, host="elsewhere", heartbeat=0.0))
 
     assert read_status(a_job).state is state
+
+
+def test_a_damaged_status_is_told_with_what_still_works_and_without_it_the_job_is_resumed(a_job: JobFolder) -> None:
+    a_job.status.write_text("{torn")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    write_launched(a_job, Process(ended.pid, 0.0))
+
+    with pytest.raises(
+        JobError, match=r"status\.json, line 1.*in its checkpoints\. Delete this file and resume the job"
+    ):
+        read_status(a_job)
+    a_job.status.unlink()
+
+    assert read_status(a_job).state is State.INTERRUPTED
+
+
+def test_a_job_without_a_status_is_as_old_as_what_it_asks_for(a_job: JobFolder) -> None:
+    made = a_job.spec.stat().st_mtime
+
+    assert read_status(a_job, now=made + 50).state is State.QUEUED
+    assert read_status(a_job, now=made + 70).state is State.INTERRUPTED
 
 
 def test_a_status_with_an_unknown_state_is_told(a_job: JobFolder) -> None:

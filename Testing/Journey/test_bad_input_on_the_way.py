@@ -142,6 +142,7 @@ def test_an_error_of_the_cohort_makes_no_round(a_study: Path, harm, parts: tuple
         (("--set", "learning_rate=0.1"), ("has no setting 'learning_rate'. Did you mean training.learning_rate?",)),
         (("--device", "gpu"), ("auto, cpu, cuda", "'gpu'")),
         (("--from-round", 7), ("no round 7",)),
+        (("--memory-gib", 0.5, "--precision", "fp32"), ("only 0.5 GiB are allowed. Allow at least",)),
     ],
     ids=str,
 )

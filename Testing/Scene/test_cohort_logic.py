@@ -89,7 +89,7 @@ def test_a_folder_with_a_broken_image_makes_no_cohort(a_scene: Any, tmp_path: Pa
     (tmp_path / "in" / "bad.nrrd").write_text("no image")
     logic = CohortLogic(a_scene)
 
-    with pytest.raises(ImageError, match=r"Nothing was made.*\n.*bad\.nrrd"):
+    with pytest.raises(ImageError, match=r"Nothing was changed.*\n.*bad\.nrrd"):
         logic.createFromFolder(tmp_path / "out", tmp_path / "in", name="x", modality=Modality.CT, labels=LABELS)
 
     assert not (tmp_path / "out").exists()

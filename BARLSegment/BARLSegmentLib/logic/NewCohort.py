@@ -8,7 +8,8 @@ from pathlib import Path
 from barl.cohort import Cohort, LabelTable, Modality
 from barl.cohort.layout import case_id_from, checked_case_id
 from barl.errors import CohortError, ImageError
-from barl.imaging import find_volumes, read_geometry, write_volume
+from barl.imaging import write_volume
+from barl.imaging.chosen_images import checked_images, found_images
 from BARLSegmentLib.logic.SceneTypes import Node
 from BARLSegmentLib.logic.VolumeNodes import volumeOf
 
@@ -24,11 +25,7 @@ def cohortFromFolder(
     onProgress: Callable[[float, str], None],
 ) -> Cohort:
     """Make a cohort of all volumes in a folder; see ``CohortLogic.createFromFolder``."""
-    found = find_volumes(images)
-    if not found:
-        raise ImageError(f"{images} holds no volume that can be read (NIfTI, NRRD, MetaImage or a DICOM series).")
-    _refuseUnreadable(found)
-    _refuseSameIds([case_id_from(path) for path in found])
+    found = checked_images(found_images([images]), taken=())
     cohort = Cohort.create(folder, name=name, modality=modality, labels=labels)
     for index, path in enumerate(found):
         onProgress(index / len(found), path.name)
@@ -81,17 +78,6 @@ def _refuseUnfit(node: Node) -> None:
             "module), or take it out of the transform, and try again."
         )
     volumeOf(node)
-
-
-def _refuseUnreadable(images: Sequence[Path]) -> None:
-    problems = []
-    for image in images:
-        try:
-            read_geometry(image)
-        except ImageError as error:
-            problems.append(str(error))
-    if problems:
-        raise ImageError("Nothing was made, for these images cannot be used:\n" + "\n".join(problems))
 
 
 def _refuseSameIds(ids: Sequence[str]) -> None:

@@ -50,32 +50,44 @@ def annotate(
     chosen, left_out = _chosen(opened, case, file, folder)
     how = _How(coverage=_coverage(coverage, axis), unknown_value=unknown_value, author=author, resample=resample)
     added, failed = _import_all(opened, chosen, how, out)
+    from barl.imaging.annotations import NO_STRUCTURE
+
     if failed and not added:
         raise LabelError("\n".join(failure["message"] for failure in failed))
     lines = [f"{escape(version.case_id)}: version {version.number}, {_extent(opened, version)}" for version in added]
     lines += [f"[red]Not added:[/] {escape(failure['message'])}" for failure in failed]
     lines += [f"[yellow]No case of this name:[/] {escape(str(path))}" for path in left_out]
     rows = [{"case": version.case_id, "version": version.number} for version in added]
-    out.result({"annotated": rows, "failed": failed, "unmatched": left_out}, *lines)
+    empty = [version.case_id for version in added if version.note == NO_STRUCTURE]
+    record = {"annotated": rows, "failed": failed, "unmatched": left_out, "without_structure": empty}
+    out.result(record, *lines)
     if failed:
         raise typer.Exit(FOUND_ERRORS)
 
 
 def _extent(cohort: Cohort, version: AnnotationVersion) -> str:
     """What an annotation tells about, and what is missing in it: mistakes in a coverage are seen here."""
-    kind, axis = version.coverage.kind, version.coverage.axis
-    said = str(kind.value)
-    if kind is CoverageKind.COMPLETE:
-        return said
+    from barl.imaging.annotations import NO_STRUCTURE
+
+    said = str(version.coverage.kind.value)
+    if version.coverage.kind is not CoverageKind.COMPLETE:
+        said += _known_part(cohort, version)
+    if version.note == NO_STRUCTURE:
+        said += f"\n[yellow]{NO_STRUCTURE}[/] Check that it is the right file; an image without any structure is rare."
+    return said
+
+
+def _known_part(cohort: Cohort, version: AnnotationVersion) -> str:
     import numpy as np
 
     from barl.imaging.annotations import load_annotation
     from barl.imaging.audit import NO_BACKGROUND, PAINT_BACKGROUND
     from barl.imaging.partial import AXES
 
+    axis = version.coverage.axis
     array = load_annotation(cohort, version)
     known = array != UNKNOWN
-    said += f", {known.mean():.2%} of the voxels known"
+    said = f", {known.mean():.2%} of the voxels known"
     if axis is not None:
         drawn = np.count_nonzero(np.moveaxis(known, axis, 0).any(axis=(1, 2)))
         said += f": {drawn} of {array.shape[axis]} {AXES[axis]}"
@@ -88,7 +100,8 @@ def _chosen(
     cohort: Cohort, case: str | None, file: Path | None, folder: Path | None
 ) -> tuple[list[tuple[str, Path]], list[Path]]:
     if folder is not None and case is None and file is None:
-        return label_files_by_case(folder, [known.id for known in cohort.cases])
+        images = {cohort.image_path(known.id) for known in cohort.cases}
+        return label_files_by_case(folder, [known.id for known in cohort.cases], images)
     if folder is None and case is not None and file is not None:
         return [(cohort.case(case).id, file)], []
     raise SettingsError("Give either a case and its label file, or --folder with label files named like the cases.")

@@ -13,9 +13,10 @@ from rich.table import Table
 from barl.cli.labels import labels_from_file, parse_labels
 from barl.cli.output import JsonFlag, Output, table
 from barl.cohort import Case, Cohort, LabelTable, Modality, Role
-from barl.errors import SettingsError
+from barl.errors import InputError, SettingsError
 
 app = typer.Typer(no_args_is_help=True)
+_DAMAGED = "damaged"
 
 CohortFolder = Annotated[Path, typer.Argument(metavar="COHORT", help="The cohort's folder.")]
 
@@ -33,7 +34,7 @@ def create(
     as_json: JsonFlag = False,
 ) -> None:
     """Make a cohort with its label table."""
-    from barl.cli.images import checked_images, found_images
+    from barl.imaging.chosen_images import checked_images, found_images
 
     label_table = _label_table(labels, labels_from)
     chosen = checked_images(found_images([images]), taken=()) if images else []
@@ -69,7 +70,7 @@ def add(
     as_json: JsonFlag = False,
 ) -> None:
     """Add volumes."""
-    from barl.cli.images import checked_images, found_images
+    from barl.imaging.chosen_images import checked_images, found_images
 
     opened = Cohort.open(cohort)
     chosen = checked_images(found_images(images), taken=[case.id for case in opened.cases])
@@ -95,21 +96,23 @@ def status(cohort: CohortFolder, as_json: JsonFlag = False) -> None:
     """Show every case with its state, coverage and role."""
     opened = Cohort.open(cohort)
     rows = [_row(opened, case) for case in opened.cases]
+    damaged = [f"[red]{escape(row['id'])}:[/] {escape(row['error'])}" for row in rows if row["error"]]
     rounds = [folder.name for folder in opened.rounds()]
     record = {"name": opened.name, "modality": opened.modality, "labels": _plain_labels(opened.labels)}
-    Output(as_json).result({**record, "cases": rows, "rounds": rounds}, *_shown(opened, rows, len(rounds)))
+    Output(as_json).result({**record, "cases": rows, "rounds": rounds}, *_shown(opened, rows, len(rounds)), *damaged)
 
 
 def _row(cohort: Cohort, case: Case) -> dict[str, Any]:
-    newest = cohort.annotation(case.id)
-    return {
-        "id": case.id,
-        "state": cohort.state(case.id),
-        "role": case.role,
-        "coverage": newest.coverage.kind if newest else None,
-        "annotation": newest.number if newest else None,
-        "image_found": cohort.image_path(case.id).exists(),
-    }
+    row: dict[str, Any] = {"id": case.id, "state": _DAMAGED, "role": case.role, "coverage": None, "annotation": None}
+    row |= {"image_found": cohort.image_path(case.id).exists(), "error": None}
+    try:
+        newest = cohort.annotation(case.id)
+        row["state"] = cohort.state(case.id)
+    except InputError as error:  # One damaged annotation must not hide the other cases.
+        return row | {"error": str(error)}
+    if newest is not None:
+        row |= {"coverage": newest.coverage.kind, "annotation": newest.number}
+    return row
 
 
 def _shown(cohort: Cohort, rows: list[dict[str, Any]], rounds: int) -> tuple[Table, str]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from barl.cohort.layout import RESULT_MAPS, case_id_from
+from barl.cohort.images import absolute
+from barl.cohort.layout import RESULT_MAPS, label_names
 from barl.errors import InputError, LabelError
 
 _SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
-_ADDED_WORDS = re.compile(r"([._-](seg|segmentation|label|labels|labelmap|mask|gt))+$", re.IGNORECASE)
 
 
 def label_files(folder: Path) -> list[Path]:
@@ -24,8 +23,15 @@ def label_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if _is_label_file(path))
 
 
-def label_files_by_case(folder: Path, case_ids: Iterable[str]) -> tuple[list[tuple[str, Path]], list[Path]]:
+def label_files_by_case(
+    folder: Path, case_ids: Iterable[str], images: Collection[Path] = ()
+) -> tuple[list[tuple[str, Path]], list[Path]]:
     """Pairs of case and label file, and the files that belong to no case.
+
+    Args:
+        folder: where they are.
+        case_ids: of the cohort.
+        images: files that are no label files, though they may lie beside them and be named alike.
 
     Raises:
         LabelError: no file belongs to a case, or two belong to the same.
@@ -34,7 +40,9 @@ def label_files_by_case(folder: Path, case_ids: Iterable[str]) -> tuple[list[tup
     matched: dict[str, Path] = {}
     unmatched: list[Path] = []
     for path in label_files(folder):
-        case_id = next((by_name[name] for name in names_of(path) if name in by_name), None)
+        if absolute(path) in images:
+            continue
+        case_id = next((by_name[name] for name in label_names(path) if name in by_name), None)
         if case_id is None:
             unmatched.append(path)
         elif case_id in matched:
@@ -46,12 +54,6 @@ def label_files_by_case(folder: Path, case_ids: Iterable[str]) -> tuple[list[tup
     if not matched:
         raise LabelError(_nothing_matched(folder, unmatched, sorted(by_name.values())))
     return sorted(matched.items()), unmatched
-
-
-def names_of(path: Path) -> tuple[str, str]:
-    """What a label file may be called for: its whole name, and the name without an added word such as ``_seg``."""
-    whole = case_id_from(path).casefold()
-    return whole, _ADDED_WORDS.sub("", whole)
 
 
 def _is_label_file(path: Path) -> bool:

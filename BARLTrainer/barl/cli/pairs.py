@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from barl.cli.labels import labels_from_file, parse_labels
-from barl.cli.matching import label_files, names_of
+from barl.cli.matching import label_files
 from barl.cohort import AnnotationVersion, Cohort, Label, LabelTable, Role
-from barl.cohort.layout import image_suffix
+from barl.cohort.layout import image_suffix, label_names
 from barl.errors import InputError, LabelError
 from barl.imaging.annotations import load_annotation
 from barl.imaging.segmentations import LabelMap, Labels, read_labels
@@ -44,7 +44,7 @@ def match(predictions: Path, references: Path, labels: str) -> Matched:
     """Pair predictions and references by name, and find the label table.
 
     Raises:
-        InputError: a path does not exist, or nothing belongs together.
+        InputError: a path does not exist, nothing belongs together, or two files could be one case's.
     """
     found = _prediction_files(predictions)
     if (references / "cohort.json").is_file():
@@ -53,7 +53,8 @@ def match(predictions: Path, references: Path, labels: str) -> Matched:
         expected = _annotated_for_validation(cohort)
     elif references.is_file():
         cohort = None
-        pairs = [Pair(case=_name(found[0]), prediction=found[0], reference=references)] if len(found) == 1 else []
+        _refuse_one_reference_for_many(found, references)
+        pairs = [Pair(case=_name(found[0]), prediction=found[0], reference=references)]
         expected = []
     else:
         cohort = None
@@ -63,6 +64,7 @@ def match(predictions: Path, references: Path, labels: str) -> Matched:
         raise InputError(
             f"No prediction in {predictions} has a reference of the same name in {references}. Rename them."
         )
+    _refuse_two_predictions_of_one(pairs)
     if cohort is None:
         table = parse_labels(labels) if labels else _table_of(pairs)
     paired = {pair.prediction for pair in pairs}
@@ -110,7 +112,7 @@ def _with_annotations(predictions: Iterable[Path], cohort: Cohort) -> list[Pair]
     by_name = {case.id.casefold(): case.id for case in cohort.cases}
     pairs = []
     for path in predictions:
-        case_id = next((by_name[name] for name in names_of(path) if name in by_name), None)
+        case_id = next((by_name[name] for name in label_names(path) if name in by_name), None)
         newest = cohort.annotation(case_id) if case_id else None
         if case_id and newest:
             pairs.append(Pair(case=case_id, prediction=path, reference=newest.path, annotation=newest))
@@ -124,13 +126,41 @@ def _annotated_for_validation(cohort: Cohort) -> list[Path]:
 
 
 def _with_files(predictions: Iterable[Path], references: Iterable[Path]) -> list[Pair]:
-    by_name = {name: path for path in references for name in reversed(names_of(path))}
+    by_name: dict[str, list[Path]] = {}
+    for path in references:
+        for name in set(label_names(path)):
+            by_name.setdefault(name, []).append(path)
     pairs = []
     for path in predictions:
-        reference = next((by_name[name] for name in names_of(path) if name in by_name), None)
-        if reference is not None:
-            pairs.append(Pair(case=_name(path), prediction=path, reference=reference))
+        fitting = next((by_name[name] for name in label_names(path) if name in by_name), [])
+        if len(fitting) > 1:
+            raise InputError(
+                f"{fitting[0].name} and {fitting[1].name} could both be the reference of {path.name}. Leave one in "
+                f"{fitting[0].parent}."
+            )
+        if fitting:
+            pairs.append(Pair(case=_name(path), prediction=path, reference=fitting[0]))
     return pairs
+
+
+def _refuse_one_reference_for_many(predictions: Sequence[Path], reference: Path) -> None:
+    if len(predictions) > 1:
+        raise InputError(
+            f"{reference} is one reference, and there are {len(predictions)} predictions in {predictions[0].parent}. "
+            "Give the one prediction that belongs to it, or a folder of references."
+        )
+
+
+def _refuse_two_predictions_of_one(pairs: Iterable[Pair]) -> None:
+    """The case would count twice in every mean."""
+    seen: dict[Path, Path] = {}
+    for pair in pairs:
+        other = seen.setdefault(pair.reference, pair.prediction)
+        if other != pair.prediction:
+            raise InputError(
+                f"{other.name} and {pair.prediction.name} would both be compared with {pair.reference}. Leave one in "
+                f"{other.parent}."
+            )
 
 
 def _name(path: Path) -> str:

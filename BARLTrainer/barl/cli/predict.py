@@ -21,14 +21,16 @@ def predict(
     inputs: Annotated[list[Path], typer.Argument(help="Image files, DICOM folders, or folders with images.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the predictions go.")],
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Also those that are finished.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Also what is finished, and files that BARL did not write.")
+    ] = False,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Ask about mirrored windows, too: more honest uncertainty, twice the time.")
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Segment volumes. Finished ones are skipped; one that fails does not keep the others from being done."""
-    from barl.cli.images import found_images
+    from barl.imaging.chosen_images import found_images
 
     share_cores(os.environ)  # Before torch is loaded.
     model_folder, images = chosen_model(model), found_images(inputs)

@@ -67,9 +67,9 @@ def train(
     from barl.training.preparation import refuse_before_round
 
     out = Output(as_json)
-    opened, _ = check(cohort, options)
+    opened, wish = check(cohort, options)
     with reporting(out) as report:
-        refuse_before_round(opened, lambda done, total: report(done / total, f"checking case {done} of {total}"))
+        refuse_before_round(opened, wish, lambda done, total: report(done / total, f"checking case {done} of {total}"))
     job = JobFolder(create(cohort, options))
     conclude(job, launch_and_watch(job, out, detach=detach), out)
 

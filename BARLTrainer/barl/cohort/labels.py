@@ -105,8 +105,9 @@ class LabelTable:
         Raises:
             LabelError: an entry is missing, of the wrong type, or not allowed.
         """
-        rows = Fields({"labels": data}, where, LabelError).children("labels")
-        return cls(tuple(_label(row) for row in rows))
+        table = Fields({"labels": data}, where, LabelError)
+        with table.located():
+            return cls(tuple(_label(row) for row in table.children("labels")))
 
     def to_json(self) -> list[dict[str, Any]]:
         """A JSON list."""
@@ -168,12 +169,13 @@ def _label(row: Fields) -> Label:
     color = row.integers("color")
     if len(color) != 3:
         raise LabelError(f"{row.where}: color must be three numbers from 0 to 255, got {list(color)}.")
-    return Label(
-        value=row.integer("value"),
-        name=row.text("name"),
-        color=(color[0], color[1], color[2]),
-        terminology=row.text("terminology", ""),
-    )
+    with row.located():
+        return Label(
+            value=row.integer("value"),
+            name=row.text("name"),
+            color=(color[0], color[1], color[2]),
+            terminology=row.text("terminology", ""),
+        )
 
 
 def _key(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ TEMPORARY_PREFIX = ".tmp-"
 
 _IMAGE_SUFFIXES = (".seg.nrrd", ".nii.gz", ".nrrd", ".nhdr", ".nii", ".mha", ".mhd", ".hdr", ".img", ".dcm")
 _WINDOWS_DEVICES = {"CON", "PRN", "AUX", "NUL"} | {f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10)}
+
+_ADDED_WORDS = re.compile(r"([._-](seg|segmentation|label|labels|labelmap|mask|gt))+$", re.IGNORECASE)
 
 RANKING_FILE = "ranking.json"
 """In a round's folder: which cases to annotate next."""
@@ -94,6 +97,12 @@ def case_id_from(image: Path) -> str:
         digest = hashlib.sha256(name.encode()).hexdigest()[:8]
         cleaned = f"{cleaned[: MAX_ID_LENGTH - 9]}_{digest}"
     return f"case_{cleaned}" if _is_device(cleaned) else cleaned
+
+
+def label_names(path: Path) -> tuple[str, str]:
+    """What a label file may be called for: its whole name, and the name without an added word such as ``_seg``."""
+    whole = case_id_from(path).casefold()
+    return whole, _ADDED_WORDS.sub("", whole)
 
 
 def checked_case_id(case_id: str) -> str:

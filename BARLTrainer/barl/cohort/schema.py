@@ -9,10 +9,11 @@ from typing import Any
 
 from barl.cohort.labels import LabelTable
 from barl.cohort.layout import checked_case_id, same_id
-from barl.errors import CohortError, LabelError
+from barl.errors import CohortError
 from barl.records import Fields, format_stamp, read_fields
 
 FORMAT_VERSION = 1
+_ANNOTATE_AGAIN = "Annotate or import the case again, or correct the file in a text editor."
 SOURCES = ("drawn", "imported", "accepted")
 """How an annotation came about: by hand, from a file, or as a prediction found right."""
 
@@ -173,14 +174,13 @@ class AnnotationVersion:
             CohortError: it is damaged; the message names file and line.
             NewerFormatError: a newer BARL wrote it.
         """
-        fields = read_fields(sidecar, CohortError)
+        fields = read_fields(sidecar, CohortError, _ANNOTATE_AGAIN)
         fields.require_format(FORMAT_VERSION)
-        coverage = fields.child("coverage")
         return cls(
             case_id=case_id,
             number=number,
             path=path,
-            coverage=Coverage(kind=coverage.choice("kind", CoverageKind), axis=coverage.optional_integer("axis")),
+            coverage=_coverage(fields.child("coverage")),
             author=fields.text("author"),
             created=fields.text("created"),
             parent=fields.optional_integer("parent"),
@@ -191,12 +191,15 @@ class AnnotationVersion:
         )
 
 
+def _coverage(fields: Fields) -> Coverage:
+    with fields.located():
+        return Coverage(kind=fields.choice("kind", CoverageKind), axis=fields.optional_integer("axis"))
+
+
 def _record(fields: Fields) -> CohortRecord:
     fields.require_format(FORMAT_VERSION)
-    try:
+    with fields.located():
         labels = LabelTable.from_json(fields.values.get("labels"), where=fields.where)
-    except LabelError as error:
-        raise CohortError(str(error)) from error
     return CohortRecord(
         name=fields.text("name"),
         modality=fields.choice("modality", Modality),
@@ -205,10 +208,18 @@ def _record(fields: Fields) -> CohortRecord:
     )
 
 
+def _case(row: Fields) -> Case:
+    image = row.text("image")
+    if not image:
+        raise CohortError(f"{row.where}: image must be a path, got ''. {row.advice}")
+    with row.located():
+        return Case(id=checked_case_id(row.text("id")), image=image, role=row.choice("role", Role))
+
+
 def _cases(fields: Fields) -> tuple[Case, ...]:
     cases: list[Case] = []
     for row in fields.children("cases"):
-        case = Case(id=checked_case_id(row.text("id")), image=row.text("image"), role=row.choice("role", Role))
+        case = _case(row)
         if any(same_id(case.id, known.id) for known in cases):
             raise CohortError(f"{row.where}: there are two cases {case.id!r}. Give one of them another id.")
         cases.append(case)

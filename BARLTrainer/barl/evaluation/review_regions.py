@@ -8,6 +8,8 @@ from pathlib import Path
 from barl.errors import InputError
 from barl.records import Fields, read_fields
 
+_AGAIN = "Predict the case again."
+
 Bounds = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 
 
@@ -31,7 +33,7 @@ def read_review_regions(record: Path) -> list[ReviewRegion]:
     Raises:
         InputError: the record is missing or damaged, or was written without regions.
     """
-    fields = read_fields(record, InputError)
+    fields = read_fields(record, InputError, _AGAIN)
     if "regions" not in fields.values:
         raise InputError(
             f"{record} lists no regions to review: the prediction was made without uncertainty, or by an older BARL. "
@@ -57,6 +59,4 @@ def _bounds(fields: Fields) -> list[tuple[float, float]]:
     except (KeyError, TypeError, ValueError):
         pass
     came = fields.values.get("bounds_ras_mm")
-    raise InputError(
-        f"{fields.where}: bounds_ras_mm must be three pairs of numbers, got {came!r:.80}. Predict the case again."
-    )
+    raise InputError(f"{fields.where}: bounds_ras_mm must be three pairs of numbers, got {came!r:.80}. {_AGAIN}")

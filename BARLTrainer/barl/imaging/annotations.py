@@ -24,6 +24,9 @@ from barl.imaging.partial import add_strokes, refuse_other_plane, refuse_tilted
 from barl.imaging.segmentations import LabelMap, read_labels, write_segmentation
 from barl.imaging.volumes import read_geometry
 
+NO_STRUCTURE = "It holds no structure, only background."
+"""The note of an imported annotation that is most likely not what was meant."""
+
 Labels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
@@ -43,7 +46,8 @@ def import_annotation(
 ) -> AnnotationVersion:
     """Save a label file as the case's next annotation version.
 
-    A file that holds only a part of the image's grid, or stores it turned, is put where it belongs.
+    A file that holds only a part of the image's grid, or stores it turned, is put where it belongs. One without any
+    structure is taken, for there are images without one, and :data:`NO_STRUCTURE` is noted of it.
 
     Args:
         cohort: where the case is.
@@ -70,7 +74,8 @@ def import_annotation(
     partial = coverage.kind is not CoverageKind.COMPLETE
     array = onto_image(labels, image, outside=outside, resample=resample, what=what, keep_strokes=partial)
     known = known_voxels(array, coverage) if unknown_value is None else array
-    return save_annotation(cohort, case_id, known, coverage=coverage, author=author, source=source)
+    note = "" if any(((plane != 0) & (plane != UNKNOWN)).any() for plane in known) else NO_STRUCTURE
+    return save_annotation(cohort, case_id, known, coverage=coverage, author=author, source=source, note=note)
 
 
 def save_annotation(

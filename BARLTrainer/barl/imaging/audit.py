@@ -20,6 +20,7 @@ from barl.imaging.volumes import Volume, read_geometry, read_volume
 Array = npt.NDArray[Any]
 
 _FEWEST_VOXELS = 8
+_FEWEST_VALUES = 16
 _SPACING_RATIO = 2.0
 _EXTENT_RATIO = 2.0
 _EXCLUDE = "or exclude the case."
@@ -108,6 +109,23 @@ def _check_voxels(case: Case, volume: Volume) -> Iterator[Finding]:
             f"The image has the same value, {volume.array.flat[0]:g}, everywhere.",
             f"Export it again, {_EXCLUDE}",
         )
+    elif _looks_like_labels(volume.array):
+        yield _warning(
+            case.id,
+            f"The image holds fewer than {_FEWEST_VALUES} different values, all of them whole numbers: it is probably "
+            "a label map.",
+            "Exclude the case if it is; a label map is imported as an annotation.",
+        )
+
+
+def _looks_like_labels(array: Array) -> bool:
+    """Whole numbers from 0 to 254, and few of them; an image shows many in its first slices already."""
+    found: set[float] = set()
+    for plane in array:
+        found.update(np.unique(plane).tolist())
+        if len(found) >= _FEWEST_VALUES:
+            return False
+    return all(value.is_integer() and BACKGROUND <= value < UNKNOWN for value in map(float, found))
 
 
 def _count_not_finite(array: Array) -> int:

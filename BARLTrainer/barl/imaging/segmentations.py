@@ -70,7 +70,7 @@ def read_label_names(path: Path) -> list[tuple[int, str, tuple[int, int, int]]]:
             raise LabelError(
                 f"{path} holds {len(values)} different values, more than the {_MOST_UNNAMED} that are taken for "
                 "structures without a list of them. It is probably an image: give the label map itself. If it is one, "
-                "say which value is which structure (--labels '1=jaw,2=teeth')."
+                "name the structures yourself, such as '1=jaw,2=teeth'."
             )
         return [(value, f"Label {value}", default_color(index)) for index, value in enumerate(values)]
     segments = [segment for segment in read_segments(path) if not _is_background(segment)]

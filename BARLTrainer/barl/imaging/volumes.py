@@ -15,7 +15,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from barl.atomic import replacing
-from barl.cohort.layout import RESULT_MAPS
+from barl.cohort.layout import RESULT_MAPS, label_names
 from barl.errors import ImageError, StorageError
 from barl.imaging import dicom
 from barl.imaging.geometry import Geometry
@@ -118,8 +118,8 @@ _COHORT = "cohort.json"
 def find_volumes(folder: Path) -> list[Path]:
     """List what can be read below a folder: image files, and folders that hold DICOM files.
 
-    Segmentations, the maps beside predictions, cohorts below the folder, and what is hidden are left out. Sorted by
-    path.
+    Segmentations, label maps named after an image beside them (``P07_seg.nii.gz`` beside ``P07.nii.gz``), the maps
+    beside predictions, cohorts below the folder, and what is hidden are left out. Sorted by path.
 
     Raises:
         ImageError: the folder does not exist.
@@ -131,7 +131,14 @@ def find_volumes(folder: Path) -> list[Path]:
         next(folder.iterdir(), None)  # os.walk leaves out folders that may not be read; this one is told.
     found = dict(_walked(folder))
     files = [place / name for place, names in found.items() for name in names if _is_volume_name(name)]
-    return sorted(files) + sorted(place for place in found if dicom.holds_dicom(place))
+    return _without_label_maps(sorted(files)) + sorted(place for place in found if dicom.holds_dicom(place))
+
+
+def _without_label_maps(files: list[Path]) -> list[Path]:
+    named = {(path.parent, label_names(path)[0]) for path in files}
+    return [
+        path for path in files if len(set(label_names(path))) == 1 or (path.parent, label_names(path)[1]) not in named
+    ]
 
 
 def _walked(folder: Path) -> Iterator[tuple[Path, list[str]]]:

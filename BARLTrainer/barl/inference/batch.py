@@ -129,8 +129,8 @@ def _refuse_others_files(predictor: Predictor, jobs: Sequence[Job], output: Path
         more = f"\nand {len(others) - _MOST_TOLD} more" if len(others) > _MOST_TOLD else ""
         raise InputError(
             "The predictions would replace files that BARL did not write, or that were changed since:\n"
-            f"{told}{more}\nChoose another folder for the predictions; or move these files away, or let them be "
-            "overwritten (--overwrite) if nobody needs them. Nothing was changed."
+            f"{told}{more}\nChoose another folder for the predictions; or move these files away, or allow to "
+            "overwrite them if nobody needs them. Nothing was changed."
         )
 
 

@@ -26,6 +26,7 @@ from barl.records import format_stamp, read_fields
 FORMAT_VERSION = 1
 _CARD = "model.json"
 _WEIGHTS = "weights.pt"
+_COPY_AGAIN = "Copy the model folder again, or train anew."
 DAMAGED = (
     OSError,
     RuntimeError,
@@ -140,12 +141,12 @@ def read_card(folder: Path) -> ModelCard:
     path = folder / _CARD
     if not path.is_file():
         raise InputError(f"{folder} holds no model: {_CARD} is missing. Give the model folder of a finished round.")
-    fields = read_fields(path, InputError)
+    fields = read_fields(path, InputError, _COPY_AGAIN)
     fields.require_format(FORMAT_VERSION)
     try:
         return ModelCard.from_json(fields.values)
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged ({error}). Copy the model folder again, or train anew.") from error
+        raise InputError(f"{path} is damaged ({error}). {_COPY_AGAIN}") from error
 
 
 def read_weights(folder: Path, card: ModelCard) -> dict[str, Tensor]:
@@ -162,7 +163,7 @@ def read_weights(folder: Path, card: ModelCard) -> dict[str, Tensor]:
             raise ValueError("not the weights that model.json belongs to")
         state: dict[str, Tensor] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except DAMAGED as error:
-        raise InputError(f"{path} cannot be read ({error}). Copy the model folder again, or train anew.") from error
+        raise InputError(f"{path} cannot be read ({error}). {_COPY_AGAIN}") from error
     return state
 
 

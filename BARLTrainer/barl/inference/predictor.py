@@ -148,7 +148,7 @@ class Predictor:
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            advice = "crop the image" if self.device.type == "cpu" else "choose --device cpu"
+            advice = "crop the image" if self.device.type == "cpu" else "choose the device cpu"
             raise OutOfMemoryError(
                 f"The volume of {array.shape[1:]} voxels does not fit into the memory of {self.device}. "
                 f"Close other programs, or {advice}."

@@ -124,7 +124,7 @@ def find_regions(
     if entropy is None or disagreement is None:
         raise InputError(
             "Regions need the maps of uncertainty and disagreement, and this prediction has none. "
-            "Predict the case again with barl predict."
+            "Predict the case again."
         )
     for name, array in {"labels": labels, "rival": rival, "entropy": entropy, "disagreement": disagreement}.items():
         if array.shape != geometry.shape:

@@ -44,7 +44,7 @@ def read_spec(folder: AnyFolder) -> JobSpec:
         NewerFormatError: a newer BARL wrote it.
     """
     job = require_job(folder)
-    fields = read_fields(job.spec, JobError)
+    fields = read_fields(job.spec, JobError, "Correct it in a text editor, or start a new job.")
     fields.require_format(FORMAT_VERSION)
     return JobSpec(kind=fields.text("kind"), payload=fields.child("payload").values)
 

@@ -14,6 +14,11 @@ from barl.jobs.processes import Process, process_started
 from barl.jobs.spec import FORMAT_VERSION, require_job
 from barl.records import Fields, format_stamp, read_fields
 
+_ADVICE = (
+    "The file only tells how the job stands; what was learned is in its checkpoints. Delete this file and resume the "
+    "job: it goes on from the last checkpoint. The job's log.txt tells what happened."
+)
+
 HEARTBEAT_LIMIT_S = 60.0
 """A job on another computer that was silent for longer is taken for interrupted."""
 
@@ -99,15 +104,20 @@ def read_status(folder: AnyFolder, *, now: float | None = None) -> Status:
         NewerFormatError: a newer BARL wrote it.
     """
     job = require_job(folder)
-    if not job.status.is_file():
-        return Status(state=State.QUEUED)
-    status = _parse(read_fields(job.status, JobError))
+    status = _written(job)
     if not status.state.is_active or _has_process(job, status, time.time() if now is None else now):
         return status
     message = "Its process ended without saying so. Resume it; log.txt may tell why."
     if status.pid is None and not job.process.is_file():
         message = "It was made but never started. Resume it to start it."
     return replace(status, state=State.INTERRUPTED, remaining_s=None, message=message)
+
+
+def _written(job: JobFolder) -> Status:
+    """What status.json says; without one the job is as old as its job.json, and has not said anything yet."""
+    if job.status.is_file():
+        return _parse(read_fields(job.status, JobError, _ADVICE))
+    return Status(state=State.QUEUED, heartbeat=job.spec.stat().st_mtime)
 
 
 def write_launched(folder: AnyFolder, process: Process) -> None:
@@ -121,7 +131,7 @@ def read_launched(folder: AnyFolder) -> Process | None:
     job = JobFolder.of(folder)
     if not job.process.is_file():
         return None
-    fields = read_fields(job.process, JobError)
+    fields = read_fields(job.process, JobError, "Once no process of this job runs any more, delete this file.")
     here = fields.text("host") == socket.gethostname()
     return Process(fields.integer("pid"), fields.optional_number("process_started")) if here else None
 

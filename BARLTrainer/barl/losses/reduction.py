@@ -46,7 +46,7 @@ def exchange() -> Iterator[None]:
     except RuntimeError as error:  # All that torch.distributed says of lost connections and of time that is over.
         raise ProcessLostError(
             f"One of the {distributed.get_world_size()} processes of this training ended, or no longer answers; the "
-            "log may tell why. Go on from the last checkpoint with barl jobs resume."
+            "log may tell why. Resume the round from its last checkpoint."
         ) from error
 
 

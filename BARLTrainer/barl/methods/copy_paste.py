@@ -29,6 +29,8 @@ from barl.methods.common.unlabeled_view import UnlabeledView, check_unlabeled_vi
 from barl.methods.protocol import Batch, LossTerms, Progress
 from barl.networks import NetworkSettings, VNet
 
+_APART = 15_485_863
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -98,7 +100,7 @@ class CopyPaste:
 
     def training_step(self, model: StudentAndTeacher, batch: Batch, progress: Progress) -> LossTerms:
         """Learn from labeled patches in labeled ones at first, then from labeled and unlabeled ones in each other."""
-        box = draw_box(batch.label, self.settings.box_side, progress.step)
+        box = draw_box(batch.label, self.settings.box_side, progress)
         if progress.done < self.settings.pretraining_share:
             return self._pretraining(model, batch, box)
         guessed = self._guessed(model, batch)
@@ -147,17 +149,18 @@ class CopyPaste:
         )
 
 
-def draw_box(label: Tensor, side: float, step: int) -> Tensor:
+def draw_box(label: Tensor, side: float, progress: Progress) -> Tensor:
     """(1, D, H, W) bool, true inside a box; one for all patches of a step, as in the paper.
 
-    It is drawn from the step's number, on the host: a replay and another process see the same one.
+    It is drawn from seed and step, on the host: a replay and another process see the same one.
 
     Args:
         label: (B, D, H, W), whose patches are mixed.
         side: edges of the box as a share of the patch's, 0 to 1.
-        step: number of the step.
+        progress: seed of the training and number of the step.
     """
-    generator = torch.Generator().manual_seed(step)
+    # torch looks at 32 bits of a seed; a prime keeps the steps of neighboring trainings apart.
+    generator = torch.Generator().manual_seed((progress.seed * _APART + progress.step) % 2**32)
     box = torch.zeros((1, *label.shape[1:]), dtype=torch.bool, device=label.device)
     place = []
     for extent in label.shape[1:]:

@@ -63,6 +63,9 @@ class Progress:
     total_steps: int
     """Steps of the whole training."""
 
+    seed: int = 0
+    """Of the training: what a method draws by itself hangs on it and on the step, so that a replay sees the same."""
+
     @property
     def done(self) -> float:
         """Share of the training that is over, 0 to 1."""

@@ -28,6 +28,8 @@ Doubt = dict[str, float | None]
 _ALIKE = 0.25
 """Below this novelty the reason says what a case is like: it has lost three quarters of its worth by that."""
 
+_AGAIN = "Predict the case again."
+
 _USUALLY = 0.5
 """A label is missed in a case when at least this share of the predictions has it."""
 
@@ -134,9 +136,8 @@ def _doubt(cohort: Cohort, case_id: str) -> Doubt | None:
     segmentation = cohort.latest_prediction(case_id)
     if segmentation is None:
         return None
-    return _checked(
-        read_fields(segmentation.with_name(f"{case_id}.json"), CohortError).values.get("doubt"), segmentation
-    )
+    record = read_fields(segmentation.with_name(f"{case_id}.json"), CohortError, _AGAIN)
+    return _checked(record.values.get("doubt"), segmentation)
 
 
 def _checked(value: Any, segmentation: Path) -> Doubt | None:
@@ -145,7 +146,7 @@ def _checked(value: Any, segmentation: Path) -> Doubt | None:
     if not isinstance(value, dict) or not all(one is None or isinstance(one, int | float) for one in value.values()):
         raise CohortError(
             f"{segmentation.parent}: the record of {segmentation.name} has a doubt that is no numbers by label, "
-            f"got {value!r:.80}. Predict the case again."
+            f"got {value!r:.80}. {_AGAIN}"
         )
     return {str(name): None if one is None else float(one) for name, one in value.items()}
 

@@ -18,6 +18,7 @@ from barl.inference.devices import PRECISIONS, choose_device
 from barl.jobs import JobFolder, JobSpec, State, Status, read_spec, write_spec, write_status
 from barl.methods.factory import make_method, method_class, settings_from
 from barl.networks import NetworkSettings
+from barl.records import Fields
 from barl.training.presets import PRESETS
 from barl.training.settings import TrainingSettings
 from barl.training.views import ViewSettings
@@ -71,7 +72,7 @@ class TrainingJob:
             raise SettingsError(f"steps must be 1 or more, got {self.steps}")
         if not 0 <= self.seed < 2**63:
             raise SettingsError(f"seed must be from 0 to {2**63 - 1}, got {self.seed}")
-        if self.memory_gib is not None and self.memory_gib < 0.5:
+        if self.memory_gib is not None and not self.memory_gib >= 0.5:
             raise SettingsError(f"memory_gib must be 0.5 or more, got {self.memory_gib}")
         if self.precision not in PRECISIONS:
             raise SettingsError(f"precision must be one of {PRECISIONS}, got {self.precision!r}")
@@ -197,16 +198,39 @@ def create(cohort_folder: Path, options: dict[str, Any]) -> Path:
     return folder
 
 
+_TEXT = (str, "a text")
+_WHOLE = (int, "a whole number")
+_NUMBER = (int | float, "a number")
+_KINDS: dict[str, tuple[Any, str]] = {
+    "method": _TEXT,
+    "preset": _TEXT,
+    "minutes": _NUMBER,
+    "steps": _WHOLE,
+    "seed": _WHOLE,
+    "device": _TEXT,
+    "precision": _TEXT,
+    "from_round": _WHOLE,
+    "memory_gib": _NUMBER,
+    "settings": (dict, "an object {...}"),
+    "predict": (bool, "true or false"),
+}
+
+
 def from_payload(payload: dict[str, Any]) -> TrainingJob:
-    """The job from plain values.
+    """The job from plain values, which somebody may have written by hand.
 
     Raises:
-        SettingsError: an unknown option.
+        SettingsError: an unknown option, or a value of another kind.
     """
     names = {f.name for f in dataclasses.fields(TrainingJob)}
     unknown = sorted(set(payload) - names)
     if unknown:
         raise SettingsError(f"a training has no option {unknown[0]!r}. Its options: {', '.join(sorted(names))}.")
+    for name, value in payload.items():
+        kind, words = _KINDS[name]
+        # To Python true is a number, too.
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise SettingsError(f"{name} must be {words}, got {value!r:.80}.")
     return TrainingJob(**payload)
 
 
@@ -221,7 +245,9 @@ def read_job(folder: Path) -> tuple[Cohort, TrainingJob]:
     if spec.kind != KIND:
         raise JobError(f"{folder} is a job of kind {spec.kind!r}, not a training.")
     payload = dict(spec.payload)
-    return Cohort.open(_cohort_folder(folder, Path(payload.pop("cohort", "")))), from_payload(payload)
+    noted = Fields(payload, f"{folder}, payload", JobError).text("cohort")
+    del payload["cohort"]
+    return Cohort.open(_cohort_folder(folder, Path(noted))), from_payload(payload)
 
 
 def _cohort_folder(folder: Path, noted: Path) -> Path:

@@ -166,6 +166,6 @@ def _told(before: PlacedCase | None, after: PlacedCase | None) -> str:
 
 def _changed_again() -> JobError:
     return JobError(
-        "An annotation was changed while the processes of this training read it. Nothing is lost: go on with barl jobs "
-        "resume."
+        "An annotation was changed while the processes of this training read it. Nothing is lost: resume the round "
+        "from its last checkpoint."
     )

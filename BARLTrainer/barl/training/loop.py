@@ -92,6 +92,9 @@ class Training:
     group: Group | None = None
     """None: this process alone."""
 
+    seed: int = 0
+    """Of the job, for what methods draw by themselves."""
+
     step: int = 0
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -214,7 +217,7 @@ def _step_or_shrink(training: Training, stepper: Stepper, reporter: Reporter) ->
     while True:
         try:
             batch = _arranged(training.batches.next_batch(), training.precision)
-            progress = Progress(step=training.step, total_steps=training.total_steps or _FAR)
+            progress = Progress(step=training.step, total_steps=training.total_steps or _FAR, seed=training.seed)
             stepper.step(batch, progress, training.precision.autocast(training.device))
             training.step += 1
             return
@@ -235,7 +238,7 @@ def _step_or_shrink(training: Training, stepper: Stepper, reporter: Reporter) ->
             # The others wait somewhere in this step: there is no common place to go on from but the checkpoint.
             raise OutOfMemoryError(
                 f"Memory did not suffice in one of the {stepper.group.size} processes. The round now has smaller "
-                "patches: go on from its last checkpoint with barl jobs resume."
+                "patches: resume it from its last checkpoint."
             )
         training.batches = smaller
         reporter.warning(

@@ -6,45 +6,32 @@ The plan is written into the round; a resumed training reads it instead of plann
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 
 from barl.atomic import write_json
 from barl.cohort import Cohort
-from barl.errors import JobError, OutOfMemoryError
+from barl.errors import JobError
 from barl.imaging.geometry import Geometry
 from barl.imaging.preprocess import Recipe, choose_spacing
 from barl.inference.devices import Precision
+from barl.inference.model_folder import ModelCard
+from barl.inference.sliding_window import Size
 from barl.networks import STRIDE
 from barl.records import format_stamp, read_fields
 from barl.training.job import TrainingJob
+from barl.training.memory import SMALLEST_AXIS, Step, patch_within
 from barl.training.presets import PRESETS
+from barl.training.sides import names_a_side
 
 FORMAT_VERSION = 1
-SMALLEST_AXIS = 32
-Size = tuple[int, int, int]
+_NEW_ROUND = "Start a new round instead."
 Triple = tuple[float, float, float]
-
-_BYTES_PER_VOXEL = {True: 950, False: 1700}
-"""Memory of one network's training pass a voxel of the batch, bf16 or not: an estimate on the safe side."""
-
-_SIDES = {"left", "right", "l", "r", "lt", "rt", "sin", "dex", "sinister", "dexter"}
-_SIDES |= {"links", "rechts", "gauche", "droit", "izquierdo", "derecho", "sinistra", "destra"}
-_WORD = re.compile(r"[A-ZÄÖÜ]?[a-zäöüß]+|[A-ZÄÖÜ]+|\d+")
-"""Words in any of `left canal`, `left_canal`, `LeftCanal`, `tooth36`."""
-
-_FDI_TOOTH = re.compile(r"[1-4][1-8]|[5-8][1-5]")
-"""Number of a tooth in the FDI notation (ISO 3950), whose first digit tells the side."""
-
-_FIXED_BYTES = 1.2 * 2**30
-"""Memory of the program itself with torch loaded, weights, gradients and momentum of two networks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,39 +88,36 @@ def make_plan(
     precision: Precision,
     networks: int,
     needs_unlabeled: bool,
+    before: ModelCard | None = None,
 ) -> Plan:
     """Fit a training to the cohort and the computer.
 
     Args:
+        job: the wish.
+        cohort: modality and label table.
         geometries: grids of the cohort's images.
+        device: where the training runs.
+        precision: of its passes.
         networks: how many networks a step trains or asks.
         needs_unlabeled: without, no unlabeled patches are drawn.
+        before: the model that a warm start begins with. It sees the volumes as its weights have learned them.
 
     Raises:
-        OutOfMemoryError: the memory allowed does not hold the smallest patch.
+        SettingsError: the memory allowed does not hold the smallest patch.
+        OutOfMemoryError: the free memory does not.
     """
-    preset = PRESETS[job.effective_preset]
-    budget = preset.patch_voxels_gpu if device.type == "cuda" else preset.patch_voxels_cpu
-    spacing, shape = _coarse_enough(geometries, budget * preset.patches_per_volume)
     training = job.training()
-    labeled, unlabeled = training.labeled_patches, training.unlabeled_patches
-    if not needs_unlabeled:
-        unlabeled = 0
-    limit = memory_limit_bytes(job.memory_gib, device)
-    patch = fit_patch(shape, spacing, budget)
-    while training_bytes(patch, labeled + unlabeled, networks, precision) > limit:
-        smaller = smaller_patch(patch)
-        if smaller is None:
-            need = training_bytes(patch, labeled + unlabeled, networks, precision) / 2**30
-            raise OutOfMemoryError(
-                f"A training step needs about {need:.1f} GiB even with the smallest patch, and {limit / 2**30:.1f} GiB "
-                "may be used. Close other programs, allow more memory, or choose a method with one network."
-            )
-        patch = smaller
+    labeled, unlabeled = training.labeled_patches, training.unlabeled_patches if needs_unlabeled else 0
+    if before is None:
+        recipe, patch = _fresh(job, cohort, geometries, device)
+    else:
+        recipe, patch = before.recipe, before.patch_size_voxels
+    assert recipe.spacing_dhw_mm is not None
+    step = Step(patches=labeled + unlabeled, networks=networks, precision=precision)
     return Plan(
-        recipe=Recipe.for_modality(cohort.modality, spacing),
-        spacing_mm=spacing,
-        patch_size_voxels=patch,
+        recipe=recipe,
+        spacing_mm=recipe.spacing_dhw_mm,
+        patch_size_voxels=patch_within(patch, step, job.memory_gib, device),
         labeled_patches=labeled,
         unlabeled_patches=unlabeled,
         precision=precision,
@@ -142,11 +126,13 @@ def make_plan(
     )
 
 
-def names_a_side(names: Sequence[str]) -> bool:
-    """Whether a label tells left from right, so that a mirrored patch would be a lie."""
-    split = (_WORD.findall(name) for name in names)
-    words = {word.lower() for found in split for word in found}
-    return bool(words & _SIDES) or any(_FDI_TOOTH.fullmatch(word) for word in words)
+def _fresh(
+    job: TrainingJob, cohort: Cohort, geometries: Sequence[Geometry], device: torch.device
+) -> tuple[Recipe, Size]:
+    preset = PRESETS[job.effective_preset]
+    budget = preset.patch_voxels_gpu if device.type == "cuda" else preset.patch_voxels_cpu
+    spacing, shape = _coarse_enough(geometries, budget * preset.patches_per_volume)
+    return Recipe.for_modality(cohort.modality, spacing), fit_patch(shape, spacing, budget)
 
 
 def fit_patch(shape: Size, spacing_mm: Triple, most_voxels: int) -> Size:
@@ -164,32 +150,10 @@ def fit_patch(shape: Size, spacing_mm: Triple, most_voxels: int) -> Size:
     return _size(patch)
 
 
-def smaller_patch(patch: Size) -> Size | None:
-    """One step down along the longest axis; None where none is left."""
-    longest = max(range(3), key=lambda axis: patch[axis])
-    if patch[longest] <= SMALLEST_AXIS:
-        return None
-    return _size([extent - STRIDE if axis == longest else extent for axis, extent in enumerate(patch)])
-
-
-def training_bytes(patch: Size, patches: int, networks: int, precision: Precision) -> float:
-    """About how much memory a training takes at most."""
-    return _FIXED_BYTES + math.prod(patch) * patches * networks * _BYTES_PER_VOXEL[precision.bf16]
-
-
 def step_bytes(plan: Plan, networks: int) -> float:
     """About how much memory the plan's training takes, without the volumes."""
     patches = plan.labeled_patches + plan.unlabeled_patches
-    return training_bytes(plan.patch_size_voxels, patches, networks, plan.precision)
-
-
-def memory_limit_bytes(memory_gib: float | None, device: torch.device) -> float:
-    """What a training may use: as asked, or what is free less a tenth."""
-    if memory_gib is not None:
-        return memory_gib * 2**30
-    if device.type == "cuda":
-        return 0.9 * torch.cuda.mem_get_info(device)[0]
-    return 0.9 * float(psutil.virtual_memory().available)
+    return Step(patches=patches, networks=networks, precision=plan.precision).training_bytes(plan.patch_size_voxels)
 
 
 def _coarse_enough(geometries: Sequence[Geometry], most_voxels: int) -> tuple[Triple, Size]:
@@ -222,12 +186,12 @@ def read_plan(folder: Path) -> Plan | None:
     path = folder / "plan.json"
     if not path.is_file():
         return None
-    fields = read_fields(path, JobError)
+    fields = read_fields(path, JobError, _NEW_ROUND)
     fields.require_format(FORMAT_VERSION)
     try:
         return Plan.from_json(fields.values)
     except (ValueError, KeyError, TypeError) as error:
-        raise JobError(f"{path} is damaged ({error}). Start a new round instead.") from error
+        raise JobError(f"{path} is damaged ({error}). {_NEW_ROUND}") from error
 
 
 def _size(values: Sequence[int]) -> Size:

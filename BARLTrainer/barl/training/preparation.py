@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from barl.cohort import Cohort, CoverageKind, Role
-from barl.errors import CohortError, ImageError
+from barl.errors import CohortError, ImageError, OutOfMemoryError, SettingsError
 from barl.imaging.audit import Finding, audit
 from barl.imaging.cache import PreparedCache
 from barl.imaging.sound_images import remember_sound, sound_cases
+from barl.imaging.volumes import read_geometry
+from barl.inference.devices import Precision, choose_device, choose_precision
+from barl.inference.model_folder import read_card
+from barl.methods.factory import make_method
+from barl.methods.protocol import Method
 from barl.training.cases import RoundData, read_case
-from barl.training.plan import Plan, step_bytes
+from barl.training.job import TrainingJob, model_of_round
+from barl.training.plan import Plan, make_plan, step_bytes
 from barl.training.reporter import Reporter
 from barl.training.resident import choose_store, total_bytes
 from barl.training.validation import known_share
@@ -26,21 +33,26 @@ IN_THE_AIR = (
 _TOLD_ERRORS = 10
 
 
-def refuse_before_round(cohort: Cohort, progress: Callable[[int, int], None]) -> None:
+def refuse_before_round(cohort: Cohort, job: TrainingJob, progress: Callable[[int, int], None]) -> None:
     """Look for errors before there is a round, so that they leave no failed one behind; the round tells the warnings.
 
     Images in which nothing was found are not read again to check them.
 
     Args:
+        cohort: what is to be trained on.
+        job: the wish.
         progress: called with (cases done, cases in all) after each case.
 
     Raises:
         CohortError: with the errors in words.
+        SettingsError: the memory allowed does not hold the smallest patch.
+        OutOfMemoryError: the free memory does not.
     """
     findings = audit(cohort, known_good=_known_good(cohort), progress=progress)
     _refuse(findings, cohort)
     told = {finding.case_id for finding in findings}
     remember_sound(cohort, [case.id for case in cohort.cases if case.role is not Role.EXCLUDED and case.id not in told])
+    _refuse_too_little_memory(cohort, job)
 
 
 def refuse_errors(cohort: Cohort, reporter: Reporter) -> None:
@@ -67,6 +79,37 @@ def _refuse(findings: Sequence[Finding], cohort: Cohort) -> None:
         left = len(errors) - _TOLD_ERRORS
         more = f"\nand {left} more, which an audit of the cohort lists." if left > 0 else ""
         raise CohortError(f"The cohort has {len(errors)} error(s) that must be mended before training:\n{told}{more}")
+
+
+def fitting_plan(
+    cohort: Cohort, job: TrainingJob, method: Method[Any], device: torch.device, precision: Precision
+) -> Plan:
+    """The plan of a new round; raises as :func:`barl.training.plan.make_plan`."""
+    cases = [case for case in cohort.cases if case.role is not Role.EXCLUDED]
+    return make_plan(
+        job,
+        cohort,
+        [read_geometry(cohort.image_path(case.id)) for case in cases],
+        device=device,
+        precision=precision,
+        networks=method.num_branches,
+        needs_unlabeled=method.needs_unlabeled,
+        before=None if job.from_round is None else read_card(model_of_round(cohort, job.from_round)),
+    )
+
+
+def _refuse_too_little_memory(cohort: Cohort, job: TrainingJob) -> None:
+    device = choose_device(job.device)
+    if device.type == "cuda" and job.memory_gib is None:
+        return  # To ask a graphics card what is free takes some of it, for as long as this program runs.
+    method = make_method(job.method, job.method_settings(), job.network())
+    try:
+        fitting_plan(cohort, job, method, device, Precision(bf16=False, channels_last=False))
+    except (SettingsError, OutOfMemoryError):
+        if job.precision == "fp32":
+            raise
+        # Timing the precisions takes a second: only where the answer hangs on it.
+        fitting_plan(cohort, job, method, device, choose_precision(device, job.precision))
 
 
 def _known_good(cohort: Cohort) -> set[str]:

@@ -15,7 +15,6 @@ from torch import nn
 from barl import __version__
 from barl.cohort import CaseState, Cohort, Role
 from barl.errors import JobError, OutOfMemoryError, SettingsError
-from barl.imaging.volumes import read_geometry
 from barl.inference.batch import Job, segment
 from barl.inference.devices import choose_precision, set_cpu_threads
 from barl.inference.model_folder import ModelCard, read_card, read_weights, write_calibration, write_model
@@ -31,8 +30,9 @@ from barl.training.distributed import OVER, Group, Share, join
 from barl.training.job import TrainingJob, model_of_round, read_job
 from barl.training.live import LiveCases
 from barl.training.loop import Batches, Training, train
-from barl.training.plan import Plan, make_plan, read_plan, smaller_patch, write_plan
-from barl.training.preparation import prepare, refuse_errors, without_path
+from barl.training.memory import smaller_patch
+from barl.training.plan import Plan, read_plan, write_plan
+from barl.training.preparation import fitting_plan, prepare, refuse_errors, without_path
 from barl.training.reporter import Reporter, SilentReporter, StopAskedError
 from barl.training.sampler import Sampler, SamplerSettings
 from barl.training.validation import ValidationCase, mean_dice
@@ -104,8 +104,8 @@ def _follow(folder: Path, cohort: Cohort, job: TrainingJob, group: Group) -> Non
     data = prepare(cohort, _patches(plan, group.share.count), method.num_branches, group.device, reporter)
     if data.fingerprint() != leaders:
         raise JobError(
-            "An annotation was changed while the processes of this training read the cohort. Nothing is lost: begin "
-            "again with barl jobs resume."
+            "An annotation was changed while the processes of this training read the cohort. Nothing is lost: resume "
+            "the round to begin again."
         )
     training, _ = _training(folder, cohort, job, plan, method, data, group, reporter)
     train(training, CheckpointFile(JobFolder(folder).checkpoints), reporter)
@@ -124,18 +124,7 @@ def _plan(
     """The round's plan, made once, with the patches of all processes."""
     plan = read_plan(folder)
     if plan is None:
-        cases = [case for case in cohort.cases if case.role is not Role.EXCLUDED]
-        plan = make_plan(
-            job,
-            cohort,
-            [read_geometry(cohort.image_path(case.id)) for case in cases],
-            device=group.device,
-            precision=choose_precision(group.device, job.precision),
-            networks=method.num_branches,
-            needs_unlabeled=method.needs_unlabeled,
-        )
-        if job.from_round is not None:
-            plan = _as_before(plan, read_card(model_of_round(cohort, job.from_round)))
+        plan = fitting_plan(cohort, job, method, group.device, choose_precision(group.device, job.precision))
         plan = _patches(plan, lambda patches: patches * group.size)
         write_plan(folder, plan)
     plan = _patches(plan, group.share.filled)
@@ -152,14 +141,6 @@ def _plan(
 def _patches(plan: Plan, change: Callable[[int], int]) -> Plan:
     """The plan with other numbers of patches in a step."""
     return replace(plan, labeled_patches=change(plan.labeled_patches), unlabeled_patches=change(plan.unlabeled_patches))
-
-
-def _as_before(plan: Plan, card: ModelCard) -> Plan:
-    """A warm start sees the volumes as the weights have learned them."""
-    assert card.recipe.spacing_dhw_mm is not None
-    return replace(
-        plan, recipe=card.recipe, spacing_mm=card.recipe.spacing_dhw_mm, patch_size_voxels=card.patch_size_voxels
-    )
 
 
 def _training(
@@ -192,6 +173,7 @@ def _training(
         budget_seconds=0.0 if job.steps is not None else job.budget_seconds,
         make_smaller=shrinking.smaller,
         group=group,
+        seed=job.seed,
     )
     validator = _validator(cohort, job, shrinking, training, data, reporter)
 

@@ -1,4 +1,4 @@
-"""Image files named on the command line: found and looked at before anything is changed."""
+"""Images that somebody has chosen for a cohort or a model: found and looked at before anything is changed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def checked_images(images: Sequence[Path], *, taken: Iterable[str]) -> list[Path
         except ImageError as error:
             problems.append(str(error))
     if problems:
-        raise ImageError("Nothing was added, for these images cannot be used:\n" + "\n".join(problems))
+        raise ImageError("Nothing was changed, for these images cannot be used:\n" + "\n".join(problems))
     return list(images)
 
 
@@ -53,6 +53,6 @@ def _refuse_one_name_for_two(images: Sequence[Path], taken: set[str]) -> None:
     twice = sorted(name for name, count in counts.items() if count > 1 or name in taken)
     if twice:
         raise CohortError(
-            f"Nothing was added, for a case's id comes from its file's name and these would be there twice: "
+            f"Nothing was changed, for a case's id comes from its file's name and these would be there twice: "
             f"{', '.join(twice)}. Rename the files, or leave out those that are already in the cohort."
         )
