@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from barl.losses.distance_transform import distance_to, soft_distance_to
+from barl.losses.distance_transform import soft_distance_to, squared_distance_to
 from barl.losses.reduction import totals
 from barl.losses.supervised import NOT_ANNOTATED
 
@@ -112,12 +112,16 @@ def signed_distances(label: Tensor, num_classes: int, reach: int, *, complete: b
     classes = torch.arange(1, num_classes, device=label.device).view(1, -1, 1, 1, 1)
     inside = label.unsqueeze(1) == classes
     outside = known & ~inside
-    count = num_classes - 1
-    sets = [outside, inside] if complete else [outside, inside, ~known]
-    distances = distance_to(torch.cat(sets, dim=1), reach) / reach
-    far = torch.where(inside, distances[:, :count], distances[:, count : 2 * count])
-    near = far if complete else torch.minimum(far, distances[:, 2 * count :])
+    # Whole squares are compared first: roots are drawn of what is left.
+    of_outside, of_inside = squared_distance_to(torch.cat([outside, inside], dim=1), reach).chunk(2, dim=1)
+    squares = torch.where(inside, of_outside, of_inside)
+    far = _in_reaches(squares, reach)
+    near = far if complete else _in_reaches(torch.minimum(squares, squared_distance_to(~known, reach)), reach)
     return DistanceRange(torch.where(inside, near, -far), torch.where(inside, far, -near), known.float())
+
+
+def _in_reaches(squares: Tensor, reach: int) -> Tensor:
+    return squares.float().sqrt_().div_(reach)
 
 
 def distance_error(distance: Tensor, target: DistanceRange) -> Tensor:

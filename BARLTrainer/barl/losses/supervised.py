@@ -46,7 +46,18 @@ def dice_ce(logits: Tensor, label: Tensor) -> Tensor:
         label: (B, D, H, W) class index, 255 where not annotated.
     """
     log_probability = logits.float().log_softmax(dim=1)
-    sums = (*_error_sums(log_probability, label), *_overlap_sums(log_probability.exp(), label))
+    return dice_ce_of(log_probability, log_probability.exp(), label)
+
+
+def dice_ce_of(log_probability: Tensor, probability: Tensor, label: Tensor) -> Tensor:
+    """:func:`dice_ce` of a log-softmax and its softmax, where both are at hand for other terms too.
+
+    Args:
+        log_probability: (B, K, D, H, W) float32 or float64.
+        probability: the same shape.
+        label: (B, D, H, W) class index, 255 where not annotated.
+    """
+    sums = (*_error_sums(log_probability, label), *_overlap_sums(probability, label))
     error, known, overlap, size = totals(*sums)
     return 0.5 * (_mean(error, known) + _dice(overlap, size))
 

@@ -15,7 +15,7 @@ Shapes: L labeled patches, U unlabeled patches, K classes, D H W voxels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from torch import Tensor
 from barl.errors import SettingsError
 from barl.losses.consistency import squared_distance
 from barl.losses.signed_distance import Transformers, distance_error, signed_distances
-from barl.losses.supervised import dice_ce
+from barl.losses.supervised import dice_ce_of
 from barl.losses.task_agreement import (
     certainty_by_agreement,
     certainty_by_entropy,
@@ -110,18 +110,32 @@ class Settings:
         )
 
 
+class Segmentation(NamedTuple):
+    """A softmax, which many terms need, and its logarithm, which others do."""
+
+    log_probability: Tensor
+    """(B, K, D, H, W) float32."""
+
+    probability: Tensor
+    """The same shape."""
+
+    def patches(self, first: int, last: int | None = None) -> Segmentation:
+        """Some of the batch."""
+        return Segmentation(self.log_probability[first:last], self.probability[first:last])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Guess:
     """Both tasks' view of some patches, each also as the other would say it; all with gradient."""
 
-    segmentation: Tensor
-    """ln Y, (B, K, D, H, W)."""
+    segmentation: Segmentation
+    """Y."""
 
     distance: Tensor
     """R, (B, K - 1, D, H, W), shares of the reach."""
 
-    segmented_distance: Tensor
-    """ln T_r2s(R), (B, K, D, H, W)."""
+    segmented_distance: Segmentation
+    """T_r2s(R)."""
 
     measured_segmentation: Tensor | None
     """T_s2r(Y) of one class, (B, 1, D, H, W); None where only the other direction is wanted."""
@@ -133,9 +147,9 @@ class Guess:
         """Some of the batch."""
         measured = self.measured_segmentation
         return Guess(
-            segmentation=self.segmentation[first:last],
+            segmentation=self.segmentation.patches(first, last),
             distance=self.distance[first:last],
-            segmented_distance=self.segmented_distance[first:last],
+            segmented_distance=self.segmented_distance.patches(first, last),
             measured_segmentation=None if measured is None else measured[first:last],
             measured_class=self.measured_class,
         )
@@ -174,7 +188,7 @@ class Dbisl:
             parts["consistency"] = self._consistency(everything)
             weights["consistency"] = ramp * s.consistency_weight
         if s.pseudo_weight:
-            parts["pseudo"] = self._pseudo_supervision(everything.patches(count), batch)
+            parts["pseudo"] = self._pseudo_supervision(everything.patches(count), batch.pasted)
             weights["pseudo"] = ramp * s.pseudo_weight
         total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
         return LossTerms(total, {name: part.detach() for name, part in parts.items()})
@@ -190,23 +204,23 @@ class Dbisl:
 
     def _guess(self, tasks: TwoTasks, progress: Progress) -> Guess:
         """Of several classes, one a step has its turn to be measured: all of them would slow a step too much."""
-        segmentation = tasks.logits.float().log_softmax(dim=1)
-        segmented = self.transformers.to_segmentation(tasks.distance).log_softmax(dim=1)
-        both = self.settings.directions == "both"
+        segmentation = _segmentation(tasks.logits.float())
         turn = 1 + progress.step % tasks.distance.shape[1]
-        measured = self.transformers.to_distance(segmentation[:, turn : turn + 1]) if both else None
+        measured = None
+        if self.settings.directions == "both":
+            measured = self.transformers.to_distance(segmentation.log_probability[:, turn : turn + 1])
         return Guess(
             segmentation=segmentation,
             distance=tasks.distance,
-            segmented_distance=segmented,
+            segmented_distance=_segmentation(self.transformers.to_segmentation(tasks.distance)),
             measured_segmentation=measured,
             measured_class=turn,
         )
 
     def _supervised(self, guess: Guess, label: Tensor) -> Tensor:
         """Both tasks by the label, as they are and as the other would say them."""
-        truth = signed_distances(label, guess.segmentation.shape[1], self.settings.reach_voxels)
-        segmented = dice_ce(guess.segmentation, label) + dice_ce(guess.segmented_distance, label)
+        truth = signed_distances(label, guess.distance.shape[1] + 1, self.settings.reach_voxels)
+        segmented = dice_ce_of(*guess.segmentation, label) + dice_ce_of(*guess.segmented_distance, label)
         measured = distance_error(guess.distance, truth)
         if guess.measured_segmentation is not None:
             measured = measured + distance_error(guess.measured_segmentation, truth.of_class(guess.measured_class))
@@ -214,24 +228,30 @@ class Dbisl:
 
     def _consistency(self, guess: Guess) -> Tensor:
         """Both tasks agree, said in either's way; gradients into both."""
-        apart = squared_distance(guess.segmentation.exp(), guess.segmented_distance.exp())
+        apart = squared_distance(guess.segmentation.probability, guess.segmented_distance.probability)
         if guess.measured_segmentation is None:
             return apart
         measured = squared_distance(guess.distance_of_measured, guess.measured_segmentation)
         return apart + self.settings.distance_weight * measured
 
-    def _pseudo_supervision(self, guess: Guess, batch: Batch) -> Tensor:
+    def _pseudo_supervision(self, guess: Guess, pasted: Tensor | None) -> Tensor:
         """Both tasks by their common guess, voxels of which count as much as it is certain."""
-        tasks = [
-            batch.belief_on_strong(of_task.detach().exp()) for of_task in (guess.segmentation, guess.segmented_distance)
-        ]
-        label = ((tasks[0] + tasks[1]) / 2).argmax(dim=1)
+        tasks = (guess.segmentation.probability.detach(), guess.segmented_distance.probability.detach())
+        label = (tasks[0] + tasks[1]).max(dim=1).indices  # Five times as fast as argmax, on a CPU.
         certain = certainty_by_entropy if self.settings.certainty == "entropy" else certainty_by_agreement
         weight = certain(*tasks)
+        if pasted is not None:
+            label = torch.where(pasted >= 0, pasted, label)
+            weight = weight.masked_fill(pasted >= 0, 1.0)
         truth = signed_distances(label, tasks[0].shape[1], self.settings.reach_voxels, complete=True).low
         missed = (guess.distance - truth).square().mean(dim=1)
         return (
-            weighted_cross_entropy(guess.segmentation, label, weight)
-            + weighted_cross_entropy(guess.segmented_distance, label, weight)
+            weighted_cross_entropy(guess.segmentation.log_probability, label, weight)
+            + weighted_cross_entropy(guess.segmented_distance.log_probability, label, weight)
             + self.settings.distance_weight * weighted_mean(missed, weight)
         )
+
+
+def _segmentation(logits: Tensor) -> Segmentation:
+    log_probability = logits.log_softmax(dim=1)
+    return Segmentation(log_probability, log_probability.exp())

@@ -19,7 +19,7 @@ from torch import Tensor
 from barl.errors import SettingsError
 from barl.losses.consistency import squared_distance
 from barl.losses.signed_distance import distance_error, distances_as_logits, signed_distances
-from barl.losses.supervised import dice_ce
+from barl.losses.supervised import dice_ce_of
 from barl.methods.common.ramps import sigmoid_ramp
 from barl.methods.protocol import Batch, LossTerms, Progress
 from barl.networks import NetworkSettings
@@ -80,10 +80,11 @@ class Dtc:
         count, num_classes = len(batch.labeled), tasks.logits.shape[1]
         truth = signed_distances(batch.label, num_classes, s.reach_voxels)
         missed = distance_error(tasks.distance[:count], truth)
-        supervised = dice_ce(tasks.logits[:count], batch.label) + s.distance_weight * missed
-        consistency = squared_distance(
-            tasks.logits.float().softmax(dim=1), self._segmented(tasks.distance).softmax(dim=1)
-        )
+        log_probability = tasks.logits.float().log_softmax(dim=1)
+        probability = log_probability.exp()
+        labels = dice_ce_of(log_probability[:count], probability[:count], batch.label)
+        supervised = labels + s.distance_weight * missed
+        consistency = squared_distance(probability, self._segmented(tasks.distance).softmax(dim=1))
         weight = s.consistency_weight * sigmoid_ramp(progress.done, s.ramp_share)
         terms = {"supervised": supervised.detach(), "consistency": consistency.detach()}
         return LossTerms(supervised + weight * consistency, terms)
