@@ -17,6 +17,7 @@ collect_ignore_glob = [] if importlib.util.find_spec("slicer") else ["*.py"]
 
 if importlib.util.find_spec("slicer"):
     from cohort_scene import Clock, imageArray, writeImage
+    from scene_data import Stage, newStage
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +42,14 @@ def a_scene() -> Iterator[Any]:
     yield scene
     segmentations.SetMRMLScene(None)
     scene.Clear(True)
+
+
+@pytest.fixture
+def a_stage() -> Iterator[Stage]:
+    """An empty scene with the logics of an application; slice views open when asked for."""
+    stage = newStage()
+    yield stage
+    stage.close()
 
 
 @pytest.fixture

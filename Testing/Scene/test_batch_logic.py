@@ -123,6 +123,23 @@ def test_results_become_nodes_on_their_volumes_when_asked(a_scene: Any, a_model:
     assert node.GetName() == "Kopf: 1/2"
 
 
+@pytest.mark.parametrize("closing", [False, True])
+def test_a_volume_that_left_the_scene_during_the_batch_comes_again_from_its_file(
+    a_scene: Any, a_model: Path, tmp_path: Path, closing: bool
+) -> None:
+    node = addVolumeNode(a_scene, Volume(array=imageArray(3), geometry=GRID), "Kopf")
+    logic = BatchLogic(a_scene, launchJob=Engine())
+    batch = logic.start([node], a_model, tmp_path / "out")
+
+    a_scene.Clear(False) if closing else a_scene.RemoveNode(node)
+    batch.poll()
+    (result,) = logic.loadResults(batch)
+
+    again = a_scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+    assert again is not node
+    assert np.array_equal(segmentVoxels(result, "canal", again), drawing() == 3)
+
+
 def test_a_node_without_a_file_is_written_once(a_scene: Any, a_model: Path, tmp_path: Path) -> None:
     node = addVolumeNode(a_scene, Volume(array=imageArray(3), geometry=GRID), "Kopf")
     engine = Engine()

@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from cohort_scene import (
     segmentVoxels,
     writeImage,
 )
+from scene_data import Stage
+from slice_views import SliceView
 
 from barl.cohort import CaseState, Cohort, Coverage, CoverageKind, LabelTable, Modality, Role
 from barl.errors import CohortError, ImageError, LabelError, NewerFormatError, StorageError
@@ -129,6 +132,73 @@ def test_a_volume_under_a_transform_is_refused(a_scene: Any, a_volume_node: Any,
             tmp_path / "out", [a_volume_node], name="x", modality=Modality.MR, labels=LABELS
         )
     assert not (tmp_path / "out").exists()
+
+
+def fillUpAfter(images: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full once so many images are in a cohort."""
+    reallyFlush, flushed = os.fsync, []
+
+    def flush(descriptor: int) -> None:
+        flushed.append(descriptor)
+        if len(flushed) > 1 + 2 * images:  # cohort.json, then each image and cohort.json again.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        reallyFlush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", flush)
+
+
+def test_a_disk_that_fills_up_while_a_cohort_is_made_leaves_none(
+    a_scene: Any, a_volume_node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logic, folder = CohortLogic(a_scene), tmp_path / "out"
+    second = addVolumeNode(a_scene, Volume(array=imageArray(8), geometry=GRID), "second")
+    (folder / "images").mkdir(parents=True)
+    (folder / "images" / "mine.nrrd").write_text("the user's own")
+
+    def make() -> None:
+        nodes = [a_volume_node, second]
+        logic.createFromVolumes(folder, nodes, name="x", modality=Modality.MR, labels=LABELS, caseIds=["P7", "P8"])
+
+    with monkeypatch.context() as patch:
+        fillUpAfter(1, patch)
+        with pytest.raises(StorageError, match="disk is full"):
+            make()
+    assert not (folder / "cohort.json").exists()
+    assert [path.name for path in (folder / "images").iterdir()] == ["mine.nrrd"]
+    assert not logic.isOpen
+
+    make()  # There is room again.
+    assert [row.caseId for row in logic.table()] == ["P7", "P8"]
+
+
+def test_a_folder_of_images_is_copied_whole_or_not_at_all(
+    a_scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("A", "B"):
+        writeImage(tmp_path / "in" / f"{name}.nrrd", imageArray())
+    fillUpAfter(1, monkeypatch)
+
+    with pytest.raises(StorageError, match="disk is full"):
+        CohortLogic(a_scene).createFromFolder(
+            tmp_path / "out", tmp_path / "in", name="x", modality=Modality.CT, labels=LABELS, copy=True
+        )
+
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".lock"]
+    assert len(list((tmp_path / "in").iterdir())) == 2
+
+
+def test_an_image_of_the_users_is_never_written_over(a_scene: Any, a_volume_node: Any, tmp_path: Path) -> None:
+    mine = tmp_path / "out" / "images" / "P7.nrrd"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("the user's own")
+
+    with pytest.raises(CohortError, match=r"there already and would be written over: .*P7\.nrrd"):
+        CohortLogic(a_scene).createFromVolumes(
+            tmp_path / "out", [a_volume_node], name="x", modality=Modality.MR, labels=LABELS, caseIds=["P7"]
+        )
+
+    assert mine.read_text() == "the user's own"
+    assert not (tmp_path / "out" / "cohort.json").exists()
 
 
 def test_a_cohort_of_a_newer_version_is_refused_and_the_open_one_stays(
@@ -353,6 +423,91 @@ def test_the_slice_views_show_the_case_and_then_again_what_they_showed(
     assert backgrounds(a_scene) == [a_volume_node.GetID(), None]
     assert (views[1].GetForegroundVolumeID(), views[1].GetForegroundOpacity()) == (a_volume_node.GetID(), 0.3)
     assert nodeIds(a_scene) == before
+
+
+def test_a_view_in_which_the_user_has_chosen_another_volume_keeps_it(
+    a_scene: Any, a_logic: CohortLogic, a_volume_node: Any
+) -> None:
+    a_logic.loadCase("P01")
+    chosen = nodesOf(a_scene, "vtkMRMLSliceCompositeNode")[1]
+    chosen.SetBackgroundVolumeID(a_volume_node.GetID())
+    chosen.SetForegroundOpacity(0.7)
+
+    a_logic.restoreScene()
+
+    assert backgrounds(a_scene) == [None, a_volume_node.GetID()]
+    assert chosen.GetForegroundOpacity() == 0.7
+
+
+def test_after_a_closed_scene_the_views_come_back_to_what_the_next_scene_showed(
+    a_scene: Any, a_logic: CohortLogic
+) -> None:
+    a_logic.loadCase("P01")
+    a_scene.Clear(False)
+    mine = addVolumeNode(a_scene, Volume(array=imageArray(7), geometry=GRID), "of the next scene")
+    for view in nodesOf(a_scene, "vtkMRMLSliceCompositeNode"):
+        view.SetBackgroundVolumeID(mine.GetID())
+
+    a_logic.loadCase("P01")
+    a_logic.restoreScene()
+
+    assert backgrounds(a_scene) == [mine.GetID()] * 2
+
+
+def test_a_case_far_from_the_middle_of_the_world_is_seen_at_once_and_the_views_turn_back(
+    a_stage: Stage, tmp_path: Path
+) -> None:
+    views = a_stage.withViews()
+    cohort = Cohort.create(tmp_path / "c", name="c", modality=Modality.CT, labels=LABELS)
+    far = replace(GRID, origin_mm=(400.0, -900.0, 1500.0))
+    cohort.add_case(writeImage(tmp_path / "P.nrrd", imageArray(), far))
+    logic = CohortLogic(a_stage.scene)
+    logic.open(cohort.folder)
+    before, empty = [placeOf(view) for view in views.views.values()], views.pixels()
+
+    node = logic.loadCase("P").volumeNode
+
+    for view in views.views.values():
+        assert (view.pixels() > 0).any(axis=2).mean() > 0.2, view.node.GetName()
+        touched = np.linalg.inv(slicer.util.arrayFromVTKMatrix(ijkToRas(node))) @ centerOf(view)
+        assert np.allclose(touched, np.rint(touched), atol=1e-6), "a brush would not know which voxel is meant"
+    logic.restoreScene()
+    assert [placeOf(view) for view in views.views.values()] == before
+    np.testing.assert_array_equal(views.pixels(), empty)
+    logic.cleanup()
+
+
+def test_a_case_that_is_shown_already_keeps_the_place_to_which_the_user_has_gone(
+    a_stage: Stage, a_cohort: Cohort
+) -> None:
+    views = a_stage.withViews()
+    logic = CohortLogic(a_stage.scene)
+    logic.open(a_cohort.folder)
+    logic.loadCase("P01")
+    views["Red"].node.SetFieldOfView(3.0, 3.0, 1.0)
+    views["Red"].node.JumpSliceByCentering(1.0, 2.0, 3.0)
+    there = placeOf(views["Red"])
+
+    logic.loadCase("P01")
+
+    assert placeOf(views["Red"]) == there
+    logic.cleanup()
+
+
+def placeOf(view: SliceView) -> tuple[float, ...]:
+    """Orientation, center and zoom of a slice view."""
+    toRas = slicer.util.arrayFromVTKMatrix(view.node.GetSliceToRAS())
+    return (*toRas.ravel().tolist(), *view.node.GetFieldOfView(), *view.node.GetXYZOrigin())
+
+
+def centerOf(view: SliceView) -> Any:
+    return slicer.util.arrayFromVTKMatrix(view.node.GetSliceToRAS())[:, 3]
+
+
+def ijkToRas(volumeNode: Any) -> Any:
+    matrix = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    return matrix
 
 
 def test_an_image_that_cannot_be_read_leaves_the_scene_as_it_was(

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scene_data import Stage, newStage
+from cohort_scene import Clock
+from scene_data import Stage
 from vtk.util.numpy_support import vtk_to_numpy
 
 from barl.atomic import write_json
@@ -19,28 +20,6 @@ from barl.jobs import EventWriter, JobFolder, JobSpec, State, Status, write_spec
 from BARLSegmentLib.logic.CurveChart import MOST_ROWS
 from BARLSegmentLib.logic.JobFollower import BYTES_A_LOOK
 from BARLSegmentLib.logic.MonitorLogic import Change, MonitorEvent, MonitorLogic
-
-
-class Clock:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def a_stage() -> Iterator[Stage]:
-    stage = newStage()
-    yield stage
-    stage.close()
-
-
-@pytest.fixture
-def a_clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

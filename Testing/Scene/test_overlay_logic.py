@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from scene_data import CASE, Stage, addVolume, ballImage, ballMap, newStage, writePrediction
+from scene_data import CASE, Stage, addVolume, ballImage, ballMap, writePrediction
 
 from barl.errors import InputError, SettingsError
 from BARLSegmentLib.logic.OverlayLogic import OverlayLogic, OverlaySettings
@@ -18,12 +18,10 @@ from BARLSegmentLib.logic.ResultLogic import ResultLogic
 
 
 @pytest.fixture
-def a_stage() -> Iterator[Stage]:
-    """A scene with slice views that show a scan."""
-    stage = newStage()
-    stage.withViews().show(addVolume(stage.scene, ballImage()))
-    yield stage
-    stage.close()
+def a_stage(a_stage: Stage) -> Stage:
+    """With slice views that show a scan."""
+    a_stage.withViews().show(addVolume(a_stage.scene, ballImage()))
+    return a_stage
 
 
 @pytest.fixture
@@ -165,6 +163,7 @@ def test_a_map_removed_while_shown_gives_the_views_back(a_stage: Stage, a_map: A
 
     assert _front(a_stage) == before
     assert not an_overlay.isShown
+    assert a_stage.scene.GetNumberOfNodesByClass("vtkMRMLColorLegendDisplayNode") == 0
     with pytest.raises(InputError, match="no uncertainty map"):
         an_overlay.toggle()
 

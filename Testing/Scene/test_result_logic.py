@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,20 +23,12 @@ from scene_data import (
     ballMap,
     draw,
     drawnIn,
-    newStage,
     writePrediction,
 )
 
 from barl.errors import CohortError, ImageError, LabelError, NewerFormatError
 from BARLSegmentLib.logic.MapKind import MapKind
 from BARLSegmentLib.logic.ResultLogic import ResultLogic
-
-
-@pytest.fixture
-def a_stage() -> Iterator[Stage]:
-    stage = newStage()
-    yield stage
-    stage.close()
 
 
 @pytest.fixture
@@ -148,18 +139,48 @@ def test_a_damaged_region_is_named(a_stage: Stage, tmp_path: Path, key: str, val
         ResultLogic(a_stage.scene).load(tmp_path, CASE)
 
 
-def test_a_map_that_was_cut_short_leaves_nothing_behind(
-    a_stage: Stage, a_prediction: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize("length", [0, 200, 900, -10])
+def test_a_map_that_was_cut_short_leaves_nothing_behind(a_stage: Stage, a_prediction: Path, length: int) -> None:
     path = a_prediction / f"{CASE}.uncertainty.nrrd"
-    path.write_bytes(path.read_bytes()[:200])
+    path.write_bytes(path.read_bytes()[:length])
     before = _count(a_stage.scene)
 
-    with pytest.raises(ImageError, match="cut short or damaged"):
+    with pytest.raises(ImageError, match=rf"Case {CASE}: .*uncertainty\.nrrd .*predict the case again"):
         ResultLogic(a_stage.scene).load(a_prediction, CASE)
 
     assert _count(a_stage.scene) == before
-    capfd.readouterr()  # VTK says so too.
+
+
+@pytest.mark.parametrize("length", [0, 40, 900, -10])
+def test_a_segmentation_that_was_cut_short_is_told_and_leaves_nothing_behind(
+    a_stage: Stage, a_prediction: Path, length: int
+) -> None:
+    path = a_prediction / f"{CASE}.seg.nrrd"
+    path.write_bytes(path.read_bytes()[:length])
+    before = _count(a_stage.scene)
+
+    with pytest.raises(LabelError, match="cut short or damaged"):
+        ResultLogic(a_stage.scene).load(a_prediction, CASE)
+
+    assert _count(a_stage.scene) == before
+
+
+def test_a_prediction_without_an_image_is_drawn_on_its_own_grid(a_stage: Stage, a_prediction: Path) -> None:
+    """As Slicer's own reader leaves it."""
+    storage, own = slicer.vtkMRMLSegmentationStorageNode(), a_stage.scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    storage.SetFileName(str(a_prediction / f"{CASE}.seg.nrrd"))
+    assert storage.ReadData(own)
+
+    ours = ResultLogic(a_stage.scene).load(a_prediction, CASE).segmentationNode
+
+    texts = [node.GetSegmentation().GetConversionParameter("Reference image geometry") for node in (own, ours)]
+    mine, its = ([float(number) for number in text.strip(";").split(";")] for text in texts)
+    assert mine == pytest.approx(its)
+    for number in range(2):
+        segments = [node.GetSegmentation().GetNthSegment(number) for node in (own, ours)]
+        for read in ("GetName", "GetColor", "GetLabelValue"):
+            first, second = (getattr(segment, read)() for segment in segments)
+            assert first == pytest.approx(second, abs=1e-3) if read == "GetColor" else first == second
 
 
 def test_another_image_is_refused_and_leaves_nothing_behind(a_stage: Stage, a_prediction: Path) -> None:

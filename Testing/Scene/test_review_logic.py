@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cohort_scene import Clock
 from scene_data import (
     CASE,
     REGIONS,
@@ -18,7 +19,6 @@ from scene_data import (
     ballImage,
     draw,
     makeCohort,
-    newStage,
     writePrediction,
 )
 
@@ -27,23 +27,6 @@ from barl.cohort import CaseState, Cohort, Coverage
 from barl.errors import CohortError, InputError, LabelError, StorageError
 from BARLSegmentLib.logic.ResultLogic import ResultLogic, ShownPrediction
 from BARLSegmentLib.logic.ReviewLogic import LONGEST_LOOK_S, ReviewLogic
-
-
-class Clock:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def a_stage() -> Iterator[Stage]:
-    stage = newStage()
-    yield stage
-    stage.close()
 
 
 @pytest.fixture
@@ -58,11 +41,6 @@ def a_cohort(tmp_path: Path) -> Cohort:
 def a_prediction(a_stage: Stage, a_cohort: Cohort) -> ShownPrediction:
     logic = ResultLogic(a_stage.scene)
     return logic.load(logic.newest(a_cohort, CASE) or Path(), CASE, imageNode=addVolume(a_stage.scene, ballImage()))
-
-
-@pytest.fixture
-def a_clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ sys.path[:0] = {paths}
 for name in {modules}:
     importlib.import_module("BARLSegmentLib.logic." + name)
 """
-_REFUSED = ("torch", "monai", "qt", "ctk", "PythonQt", "PySide6", "SimpleITK", "slicerio", "nrrd", "skimage", "cc3d")
+_REFUSED = ("torch", "monai", "qt", "ctk", "PythonQt", "PySide6", "slicerio", "nrrd", "skimage", "cc3d")
 
 
 def test_only_what_slicer_brings_is_imported() -> None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import slicer
-import vtk
 
 from barl.cohort import Cohort, Coverage
 from barl.errors import InputError
 from BARLSegmentLib.logic.CaseNodes import CaseTag
 from BARLSegmentLib.logic.Drafts import Drafts, newSession
+from BARLSegmentLib.logic.SceneEvents import SceneEvents
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
 
 
@@ -57,22 +57,21 @@ class Autosave:
         seconds: float,
         onDraft: Callable[[str, str | None], None],
     ) -> None:
-        self._scene = scene
         self._author = author
         self._clock = clock
         self._seconds = seconds
         self._onDraft = onDraft
         self._drafts = Drafts(clock=clock)
         self._work: dict[str, _Work] = {}
-        self._observations: list[tuple[Any, int]] = []
-        self._observe(scene, slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, self._onNodeGoes)
-        self._observe(scene, slicer.vtkMRMLScene.StartCloseEvent, lambda node: self._draftAll())
+        self._observations: list[tuple[Node, int]] = []
+        self._events = SceneEvents(scene, nodeGoing=self._onNodeGoes, closing=self._draftAll)
 
     def cleanup(self) -> None:
         """Write drafts of all that is not saved, and stop looking at scene and nodes."""
         self._draftAll()
-        for subject, observation in self._observations:
-            subject.RemoveObserver(observation)
+        self._events.stop()
+        for node, observation in self._observations:
+            node.RemoveObserver(observation)
         self._observations.clear()
         self._work.clear()
 
@@ -104,14 +103,15 @@ class Autosave:
             slicer.vtkMRMLSegmentationNode.SegmentationChangedEvent,
         ):
             # The node tells its segmentation's events on, also when it gets another one.
-            self._observe(node, event, lambda subject: self.markUnsaved(node))
+            observation = node.AddObserver(event, lambda caller, name: self.markUnsaved(node))
+            self._observations.append((node, observation))
 
     def forget(self, node: Node) -> None:
         """Keep no drafts of it any more; those that are written stay."""
         self._work.pop(node.GetID(), None)
         gone = [pair for pair in self._observations if pair[0] is node]
-        for subject, observation in gone:
-            subject.RemoveObserver(observation)
+        for _, observation in gone:
+            node.RemoveObserver(observation)
         self._observations = [pair for pair in self._observations if pair not in gone]
 
     def setCoverage(self, node: Node, coverage: Coverage) -> None:
@@ -187,18 +187,6 @@ class Autosave:
             self._work[node.GetID()] = replace(self._work[node.GetID()], **values)
 
     def _onNodeGoes(self, node: Node) -> None:
-        if node is not None and node.GetID() in self._work:
+        if node.GetID() in self._work:
             self._draftIfNeeded(node)
             self.forget(node)
-
-    def _observe(self, subject: Any, event: int, function: Callable[[Any], None]) -> None:
-        @vtk.calldata_type(vtk.VTK_OBJECT)  # type: ignore[untyped-decorator]
-        def observeNode(caller: object, name: str, node: Any) -> None:
-            function(node)
-
-        def observe(caller: object, name: str) -> None:
-            function(None)
-
-        # Only the scene's events carry a node; a segmentation's carry texts.
-        callback = observeNode if subject is self._scene else observe
-        self._observations.append((subject, subject.AddObserver(event, callback)))

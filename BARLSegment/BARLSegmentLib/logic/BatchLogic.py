@@ -206,7 +206,7 @@ class BatchLogic:
     def loadResults(self, batch: Batch) -> tuple[Node, ...]:
         """Bring the segmentations of a batch into the scene, each as a new node on its volume.
 
-        Volumes that were given as files are loaded with them.
+        Volumes that were given as files are loaded with them; so are those that have left the scene meanwhile.
 
         Raises:
             LabelError: a result cannot be read.
@@ -219,7 +219,8 @@ class BatchLogic:
             path = batch.output / f"{case}.seg.nrrd"
             if case not in batch.rows or batch.rows[case].state == "failed" or not path.is_file():
                 continue
-            volumeNode = item.node or addVolumeNode(self._scene, read_volume(item.image), case)
+            isThere = item.node is not None and item.node.GetScene() is self._scene
+            volumeNode = item.node if isThere else addVolumeNode(self._scene, read_volume(item.image), case)
             nodes.append(addSegmentationFromFile(self._scene, f"{case} segmentation", path, None, volumeNode))
         return tuple(nodes)
 

@@ -82,17 +82,3 @@ def taggedNodes(scene: Scene, cohort: Path, caseId: str | None = None, part: str
             if caseId in (None, tag.caseId) and part in (None, tag.part):
                 found.append(node)
     return found
-
-
-def isInScene(scene: Scene, node: Node) -> bool:
-    """Whether a node that was kept is still there."""
-    return node is not None and bool(node.GetScene()) and scene.IsNodePresent(node) != 0
-
-
-def removeWithDisplay(scene: Scene, node: Node) -> None:
-    """Remove a node and its display nodes, which a scene would keep."""
-    displays = [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
-    scene.RemoveNode(node)
-    for display in displays:
-        if isInScene(scene, display):
-            scene.RemoveNode(display)

@@ -10,30 +10,18 @@ from enum import Enum
 from pathlib import Path
 from typing import Literal
 
-import slicer
-import vtk
-
 from barl.cohort import AnnotationVersion, Case, Cohort, Coverage, LabelTable, Modality, Role
 from barl.errors import CohortError, InputError
 from barl.imaging import read_volume
 from barl.imaging.seg_nrrd import Layers, read_layers
-from BARLSegmentLib.logic.CaseNodes import (
-    IMAGE,
-    SEGMENTATION,
-    CaseTag,
-    isInScene,
-    removeWithDisplay,
-    taggedNodes,
-    tagNode,
-    tagOf,
-    untagNode,
-)
+from BARLSegmentLib.logic.CaseNodes import IMAGE, SEGMENTATION, CaseTag, taggedNodes, tagNode, tagOf, untagNode
 from BARLSegmentLib.logic.CaseTable import CaseRow, Ranking, caseRows, rankingOfNewestRound
 from BARLSegmentLib.logic.NewCohort import cohortFromFolder, cohortFromVolumes, idsFor
 from BARLSegmentLib.logic.Observers import Observers
+from BARLSegmentLib.logic.SceneEvents import SceneEvents, removeWithParts
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
 from BARLSegmentLib.logic.SegmentationNodes import addEmptySegmentation, addSegmentation, addSegmentationFromFile
-from BARLSegmentLib.logic.ShownLayers import ShownLayers, showAgain, shownLayers, showVolume
+from BARLSegmentLib.logic.ShownLayers import ShownLayers, showAgain, shownLayers, showVolume, viewsThatShow
 from BARLSegmentLib.logic.VolumeNodes import addVolumeNode
 
 
@@ -81,7 +69,8 @@ class CohortEvent:
 class CohortLogic:
     """One cohort at a time, in one scene.
 
-    Nodes that the user had loaded are never renamed or removed; what the slice views showed comes back.
+    Nodes that the user had loaded are never renamed or removed. What the slice views showed comes back, except in
+    views where the user has chosen another volume in the meantime.
 
     Args:
         scene: the scene to show cases in.
@@ -104,14 +93,14 @@ class CohortLogic:
         self._before: tuple[ShownLayers, ...] | None = None
         self._removing = False
         self.events: Observers[CohortEvent] = Observers()
-        self._observation = _observeRemoval(scene, self._onNodeRemoved)
+        self._events = SceneEvents(scene, nodeRemoved=self._onNodeRemoved, closed=self._onSceneClosed)
 
     def cleanup(self) -> None:
         """Close the cohort and stop looking at the scene."""
         try:
             self.close()
         finally:
-            self._scene.RemoveObserver(self._observation)
+            self._events.stop()
 
     @property
     def cohort(self) -> Cohort:
@@ -293,11 +282,11 @@ class CohortLogic:
 
     def restoreScene(self) -> None:
         """Take all cases out of the scene and show what was shown before the first one came."""
-        if self._cohort is not None:
-            self._removeNodes(taggedNodes(self._scene, self._cohort.folder), keepLent=False)
-        if self._before is not None:
-            showAgain(self._scene, self._before)
-            self._before = None
+        nodes = [] if self._cohort is None else taggedNodes(self._scene, self._cohort.folder)
+        ours = viewsThatShow(self._scene, [node.GetID() for node in nodes])
+        self._removeNodes(nodes, keepLent=False)
+        showAgain(self._scene, [shown for shown in self._before or () if shown.view in ours])
+        self._before = None
 
     def close(self) -> None:
         """Close the cohort; the scene is as it was before its first case was loaded."""
@@ -364,16 +353,20 @@ class CohortLogic:
                 if tag is not None and tag.lent:
                     if not keepLent:
                         untagNode(node)
-                elif isInScene(self._scene, node):
-                    removeWithDisplay(self._scene, node)
+                else:
+                    removeWithParts(self._scene, node)
         finally:
             self._removing = False
 
     def _onNodeRemoved(self, node: Node) -> None:
-        tag = tagOf(node) if node is not None and hasattr(node, "GetAttribute") else None
+        tag = tagOf(node)
         if self._removing or tag is None or self._cohort is None or tag.cohort != self._cohort.folder:
             return
         self.events.notify(CohortEvent(kind="lost", caseId=tag.caseId))
+
+    def _onSceneClosed(self) -> None:
+        """What the views showed before is gone, too: nobody wants it back in the next scene."""
+        self._before = None
 
 
 def versionOf(cohort: Cohort, caseId: str, number: int) -> AnnotationVersion:
@@ -388,11 +381,3 @@ def versionOf(cohort: Cohort, caseId: str, number: int) -> AnnotationVersion:
             return version
     known = ", ".join(str(version.number) for version in versions) or "none yet"
     raise CohortError(f"Case {caseId} has no version {number}; its versions are {known}.")
-
-
-def _observeRemoval(scene: Scene, onRemoved: Callable[[Node], None]) -> int:
-    @vtk.calldata_type(vtk.VTK_OBJECT)  # type: ignore[untyped-decorator]
-    def observe(caller: object, event: str, node: Node) -> None:
-        onRemoved(node)
-
-    return int(scene.AddObserver(slicer.vtkMRMLScene.NodeRemovedEvent, observe))

@@ -16,11 +16,12 @@ from barl.errors import CohortError, ImageError, InputError
 from barl.imaging import Geometry, read_geometry, save_annotation
 from barl.imaging.annotations import known_voxels
 from BARLSegmentLib.logic.Autosave import Autosave
-from BARLSegmentLib.logic.CaseNodes import IMAGE, SEGMENTATION, CaseTag, removeWithDisplay, taggedNodes, tagNode, tagOf
+from BARLSegmentLib.logic.CaseNodes import IMAGE, SEGMENTATION, CaseTag, taggedNodes, tagNode, tagOf
 from BARLSegmentLib.logic.CohortLogic import versionOf
 from BARLSegmentLib.logic.Drafts import Draft, abandonedDrafts, removeDraft
 from BARLSegmentLib.logic.Observers import Observers
 from BARLSegmentLib.logic.Questions import EmptyClassesQuestion
+from BARLSegmentLib.logic.SceneEvents import removeWithParts
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
 from BARLSegmentLib.logic.SegmentationArrays import Labels, paintedLabels
 from BARLSegmentLib.logic.SegmentationNodes import addSegmentationFromFile
@@ -131,10 +132,11 @@ class CorrectionLogic:
             OverlappingSegmentsError: segments overlap; it says where.
             LabelError: a name outside the label table, nothing drawn, or not what the coverage says.
             ImageError: the case's image cannot be read, or the volume in the scene is no longer where it was.
-            CohortError: the node belongs to no case of this cohort.
+            CohortError: the node belongs to no case of this cohort, or the case was taken out of it meanwhile.
             LockedError: another process is writing the cohort.
             StorageError: the folder cannot be written, or the disk is full; nothing was changed.
         """
+        cohort.reload()
         tag = _tagOfCase(cohort, segmentationNode)
         volumeNode = next(iter(taggedNodes(self._scene, cohort.folder, tag.caseId, IMAGE)), None)
         image = read_geometry(cohort.image_path(tag.caseId))
@@ -211,7 +213,7 @@ class CorrectionLogic:
             self.secure(other)
         node = addSegmentationFromFile(self._scene, f"{draft.caseId} draft", draft.path, cohort.labels, volumeNode)
         for other in others:
-            removeWithDisplay(self._scene, other)
+            removeWithParts(self._scene, other)
         tag = CaseTag(
             cohort=cohort.folder,
             caseId=draft.caseId,

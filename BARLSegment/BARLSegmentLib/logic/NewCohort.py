@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from barl.atomic import discard
 from barl.cohort import Cohort, LabelTable, Modality
-from barl.cohort.layout import case_id_from, checked_case_id
+from barl.cohort.layout import CohortLayout, case_id_from, checked_case_id
 from barl.errors import CohortError, ImageError
 from barl.imaging import write_volume
 from barl.imaging.chosen_images import checked_images, found_images
@@ -26,11 +29,11 @@ def cohortFromFolder(
 ) -> Cohort:
     """Make a cohort of all volumes in a folder; see ``CohortLogic.createFromFolder``."""
     found = checked_images(found_images([images]), taken=())
-    cohort = Cohort.create(folder, name=name, modality=modality, labels=labels)
-    for index, path in enumerate(found):
-        onProgress(index / len(found), path.name)
-        cohort.add_case(path, copy=copy)
-    onProgress(1.0, "done")
+    with _created(folder, name=name, modality=modality, labels=labels) as cohort:
+        for index, path in enumerate(found):
+            onProgress(index / len(found), path.name)
+            cohort.add_case(path, copy=copy)
+        onProgress(1.0, "done")
     return cohort
 
 
@@ -50,13 +53,35 @@ def cohortFromVolumes(
     _refuseSameIds(ids)
     for node in volumeNodes:
         _refuseUnfit(node)
-    cohort = Cohort.create(folder, name=name, modality=modality, labels=labels)
-    for caseId, node in zip(ids, volumeNodes, strict=True):
-        volume = volumeOf(node)
-        path = cohort.folder / "images" / f"{caseId}.nrrd"
-        write_volume(path, volume.array, volume.geometry)
-        cohort.add_case(path, case_id=caseId)
+    paths = [CohortLayout(folder).images / f"{caseId}.nrrd" for caseId in ids]
+    with _created(folder, name=name, modality=modality, labels=labels) as cohort:
+        _refuseTaken(paths)
+        for caseId, node, path in zip(ids, volumeNodes, paths, strict=True):
+            volume = volumeOf(node)
+            write_volume(path, volume.array, volume.geometry)
+            cohort.add_case(path, case_id=caseId)
     return cohort
+
+
+@contextmanager
+def _created(folder: Path, *, name: str, modality: Modality, labels: LabelTable) -> Iterator[Cohort]:
+    """A new cohort that is taken back when what follows fails, so that the same can be tried again."""
+    layout = CohortLayout(folder)
+    before = _imagesIn(layout)
+    cohort = Cohort.create(folder, name=name, modality=modality, labels=labels)
+    try:
+        yield cohort
+    except BaseException:
+        discard(layout.record)
+        for path in _imagesIn(layout) - before:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else discard(path)
+        with suppress(OSError):  # Only an empty folder goes.
+            layout.images.rmdir()
+        raise
+
+
+def _imagesIn(layout: CohortLayout) -> set[Path]:
+    return set(layout.images.iterdir()) if layout.images.is_dir() else set()
 
 
 def idsFor(volumeNodes: Sequence[Node]) -> tuple[str, ...]:
@@ -78,6 +103,15 @@ def _refuseUnfit(node: Node) -> None:
             "module), or take it out of the transform, and try again."
         )
     volumeOf(node)
+
+
+def _refuseTaken(paths: Sequence[Path]) -> None:
+    taken = [str(path) for path in paths if path.exists()]
+    if taken:
+        raise CohortError(
+            f"These files are there already and would be written over: {', '.join(taken)}. Nothing was made. "
+            "Choose another folder for the cohort, or other ids."
+        )
 
 
 def _refuseSameIds(ids: Sequence[str]) -> None:

@@ -223,8 +223,11 @@ class OverlayLogic:
             self._setLegend(True)
 
     def _onNodeGoing(self, node: Node) -> None:
-        if node is self._map and node is not None:
+        if node is self._map:
             self.hide()
+            legend = self._legend()
+            if legend is not None:  # A scene leaves it behind.
+                self._scene.RemoveNode(legend)
             self._map = None
 
     def _forget(self) -> None:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import slicer
-
 from barl.cohort import Cohort
 from barl.errors import ImageError, LabelError
-from BARLSegmentLib.logic.Grids import liesOnGrid
+from barl.imaging import Volume, read_volume
+from barl.imaging.seg_nrrd import Layers, read_layers
 from BARLSegmentLib.logic.MapKind import MAP_ATTRIBUTE, MapKind
 from BARLSegmentLib.logic.PredictionFiles import PredictionFiles
 from BARLSegmentLib.logic.Regions import Region, readRegions
 from BARLSegmentLib.logic.SceneEvents import removeWithParts
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
-
-_LABELMAP = "Binary labelmap"
+from BARLSegmentLib.logic.SegmentationNodes import BINARY_LABELMAP, addSegmentation
+from BARLSegmentLib.logic.VolumeNodes import addVolumeNode, belongTo, geometryOf
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,27 +105,19 @@ class ResultLogic:
         files = PredictionFiles(Path(folder), caseId)
         files.requireFinished()
         fingerprint, regions = files.fingerprint(), readRegions(files.readRecord())
-        path = files.uncertainty if mapKind is MapKind.UNCERTAINTY else files.disagreement
-        added: list[Node] = []
-        try:
-            if segmentationNode is None:
-                added.append(self._addSegmentation(files))
-            if path.is_file():
-                added.append(self._addMap(path, caseId, mapKind))
-            for node in added:
-                _place(self._scene, node, imageNode, caseId)
-        except (LabelError, ImageError):
-            for node in added:
-                removeWithParts(self._scene, node)
-            raise
-        shown = added[0] if segmentationNode is None else segmentationNode
+        layers, volume = _read(files, mapKind, withSegmentation=segmentationNode is None)
+        if imageNode is not None:
+            _refuseOtherGrid(caseId, imageNode, layers, volume)
+        # Nothing can be wrong any more, so that no node has to go again.
+        mapNode = None if volume is None else self._addMap(caseId, mapKind, volume, imageNode)
+        shown = segmentationNode if layers is None else self._addSegmentation(caseId, layers, imageNode)
         return ShownPrediction(
             files=files,
             fingerprint=fingerprint,
             segmentationNode=shown,
-            mapNode=added[-1] if path.is_file() else None,
+            mapNode=mapNode,
             regions=regions,
-            missing="" if path.is_file() else f"Case {caseId} was predicted without a map of its {mapKind.value}.",
+            missing="" if mapNode is not None else f"Case {caseId} was predicted without a map of its {mapKind.value}.",
             contents=segmentContents(shown),
             ownsSegmentation=segmentationNode is None,
         )
@@ -136,34 +128,17 @@ class ResultLogic:
         if shown.ownsSegmentation:
             removeWithParts(self._scene, shown.segmentationNode)
 
-    def _addSegmentation(self, files: PredictionFiles) -> Node:
-        node = self._scene.AddNewNodeByClass("vtkMRMLSegmentationNode", self._name(f"{files.caseId} prediction"))
-        storage = slicer.vtkMRMLSegmentationStorageNode()
-        storage.SetFileName(str(files.segmentation))
-        if not storage.ReadData(node) or node.GetSegmentation().GetSourceRepresentationName() != _LABELMAP:
-            removeWithParts(self._scene, node)
-            raise LabelError(_unreadable(files.segmentation))
-        node.CreateDefaultDisplayNodes()
+    def _addSegmentation(self, caseId: str, layers: Layers, imageNode: Node | None) -> Node:
+        node = addSegmentation(self._scene, f"{caseId} prediction", layers, None, imageNode)
         node.GetDisplayNode().SetVisibility2DFill(False)  # Outlines leave the map to be seen, and are drawn sooner.
         return node
 
-    def _addMap(self, path: Path, caseId: str, kind: MapKind) -> Node:
-        node = self._scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", self._name(f"{caseId} {kind.value}"))
-        display = self._scene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
-        # Before there are voxels, or Slicer makes a histogram of all of them to choose a range.
-        display.AutoWindowLevelOff()
-        display.SetWindowLevelMinMax(0.0, 1.0)
-        node.SetAndObserveDisplayNodeID(display.GetID())
-        storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
-        storage.SetFileName(str(path))
-        if not storage.ReadData(node) or node.GetImageData() is None:
-            removeWithParts(self._scene, node)
-            raise ImageError(_unreadable(path))
+    def _addMap(self, caseId: str, kind: MapKind, volume: Volume, imageNode: Node | None) -> Node:
+        node = addVolumeNode(self._scene, volume, f"{caseId} {kind.value}", shown=(0.0, 1.0))
         node.SetAttribute(MAP_ATTRIBUTE, kind.value)
+        if imageNode is not None:
+            belongTo(self._scene, node, imageNode)
         return node
-
-    def _name(self, wanted: str) -> str:
-        return str(self._scene.GenerateUniqueName(wanted))
 
 
 def segmentContents(segmentationNode: Node) -> tuple[Any, ...]:
@@ -174,34 +149,29 @@ def segmentContents(segmentationNode: Node) -> tuple[Any, ...]:
 
 
 def _drawn(segment: Any) -> int:
-    labelmap = segment.GetRepresentation(_LABELMAP)
+    labelmap = segment.GetRepresentation(BINARY_LABELMAP)
     return 0 if labelmap is None else int(labelmap.GetMTime())
 
 
-def _place(scene: Scene, node: Node, imageNode: Node | None, caseId: str) -> None:
-    """Tie a node to its image.
-
-    Raises:
-        LabelError: the segmentation lies on another grid.
-        ImageError: the map does.
-    """
-    if imageNode is None:
-        return
-    isSegmentation = node.IsA("vtkMRMLSegmentationNode")
-    if not liesOnGrid(node, imageNode):
-        error = LabelError if isSegmentation else ImageError
-        raise error(
-            f"Case {caseId}: the prediction does not lie on the grid of the volume {imageNode.GetName()}. "
-            "Show the volume that was predicted, or predict this one."
-        )
-    if isSegmentation:
-        node.SetReferenceImageGeometryParameterFromVolumeNode(imageNode)
-    node.SetAndObserveTransformNodeID(imageNode.GetTransformNodeID())
-    hierarchy = scene.GetSubjectHierarchyNode()
-    item = hierarchy.GetItemByDataNode(imageNode) if hierarchy is not None else 0
-    if item:
-        hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), hierarchy.GetItemParent(item))
+def _read(files: PredictionFiles, kind: MapKind, *, withSegmentation: bool) -> tuple[Layers | None, Volume | None]:
+    """Segmentation and map, each None where there is none; one is read beside the other."""
+    path = files.uncertainty if kind is MapKind.UNCERTAINTY else files.disagreement
+    try:
+        with ThreadPoolExecutor(1) as beside:
+            layers = beside.submit(read_layers, files.segmentation) if withSegmentation else None
+            volume = read_volume(path) if path.is_file() else None
+        return layers.result() if layers else None, volume
+    except (LabelError, ImageError) as error:
+        raise type(error)(f"Case {files.caseId}: {error} If that does not help, predict the case again.") from error
 
 
-def _unreadable(path: Path) -> str:
-    return f"{path} cannot be read; it may be cut short or damaged. Copy it again, or predict the case again."
+def _refuseOtherGrid(caseId: str, imageNode: Node, layers: Layers | None, volume: Volume | None) -> None:
+    grid = geometryOf(imageNode)
+    what = (
+        f"Case {caseId}: the prediction does not lie on the grid of the volume {imageNode.GetName()}. "
+        "Show the volume that was predicted, or predict this one."
+    )
+    if layers is not None and layers.geometry.difference_from(grid):
+        raise LabelError(what)
+    if volume is not None and volume.geometry.difference_from(grid):
+        raise ImageError(what)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from weakref import WeakMethod
 
 import slicer
 import vtk
@@ -15,10 +16,13 @@ OnNode = Callable[[Node], None]
 class SceneEvents:
     """Observations of one scene; ``stop`` ends them all.
 
+    What is called are methods, of objects that somebody else keeps: an observation keeps none.
+
     Args:
         scene: a ``vtkMRMLScene``.
         nodeAdded: called with a node that is in the scene now.
         nodeGoing: called with a node that is about to be removed and can still be asked.
+        nodeRemoved: called with a node that has been removed.
         closing: called when the scene begins to close; all nodes are still there.
         closed: called when it is empty.
     """
@@ -29,15 +33,18 @@ class SceneEvents:
         *,
         nodeAdded: OnNode | None = None,
         nodeGoing: OnNode | None = None,
+        nodeRemoved: OnNode | None = None,
         closing: Callable[[], None] | None = None,
         closed: Callable[[], None] | None = None,
     ) -> None:
         self._scene = scene
         self._tags: list[int] = []
-        self._observeNodes(slicer.vtkMRMLScene.NodeAddedEvent, nodeAdded)
-        self._observeNodes(slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, nodeGoing)
-        self._observe(slicer.vtkMRMLScene.StartCloseEvent, closing)
-        self._observe(slicer.vtkMRMLScene.EndCloseEvent, closed)
+        events = slicer.vtkMRMLScene
+        self._observe(events.NodeAddedEvent, nodeAdded and _ToldOfNode(nodeAdded))
+        self._observe(events.NodeAboutToBeRemovedEvent, nodeGoing and _ToldOfNode(nodeGoing))
+        self._observe(events.NodeRemovedEvent, nodeRemoved and _ToldOfNode(nodeRemoved))
+        self._observe(events.StartCloseEvent, closing and _Told(closing))
+        self._observe(events.EndCloseEvent, closed and _Told(closed))
 
     def stop(self) -> None:
         """Observe no longer; may be called more than once."""
@@ -45,19 +52,36 @@ class SceneEvents:
             self._scene.RemoveObserver(tag)
         self._tags.clear()
 
-    def _observeNodes(self, event: int, callback: OnNode | None) -> None:
-        if callback is None:
-            return
+    def _observe(self, event: int, told: _Told | None) -> None:
+        if told is not None:
+            self._tags.append(self._scene.AddObserver(event, told))
 
-        @vtk.calldata_type(vtk.VTK_OBJECT)  # type: ignore[untyped-decorator, unused-ignore]
-        def tell(_scene: Scene, _event: str, node: Node) -> None:
-            callback(node)
 
-        self._tags.append(self._scene.AddObserver(event, tell))
+class _Told:
+    """What a scene calls: an object that keeps nobody alive.
 
-    def _observe(self, event: int, callback: Callable[[], None] | None) -> None:
-        if callback is not None:
-            self._tags.append(self._scene.AddObserver(event, lambda _scene, _event: callback()))
+    A function that kept its logic would form a ring with the scene, which Python may take apart function first: the
+    scene's own end would then call what is no function any more, and end the process.
+    """
+
+    def __init__(self, method: Callable[..., None]) -> None:
+        self._method = WeakMethod(method)
+
+    def __call__(self, scene: Scene, event: str) -> None:
+        method = self._method()
+        if method is not None:
+            method()
+
+
+class _ToldOfNode(_Told):
+    """The same for events that come with a node."""
+
+    CallDataType = vtk.VTK_OBJECT
+
+    def __call__(self, scene: Scene, event: str, node: Node = None) -> None:
+        method = self._method()
+        if method is not None and node is not None:
+            method(node)
 
 
 def removeWithParts(scene: Scene, node: Node) -> None:

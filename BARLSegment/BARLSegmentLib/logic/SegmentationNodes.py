@@ -18,19 +18,21 @@ from barl.cohort import Label, LabelTable
 from barl.imaging import Geometry
 from barl.imaging.seg_nrrd import Layers, Segment, read_layers
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
-from BARLSegmentLib.logic.VolumeNodes import geometryOf, indexToRasOf
+from BARLSegmentLib.logic.VolumeNodes import belongTo, geometryOf, indexToRasOf
 
 BINARY_LABELMAP = "Binary labelmap"
 _TERMINOLOGY = "TerminologyEntry"
+_REFERENCE_GRID = "Reference image geometry"
 
 
 def addEmptySegmentation(scene: Scene, name: str, table: LabelTable, volumeNode: Node) -> Node:
     """Add a segmentation node with an empty segment for every label, on a volume's grid."""
     node = _newNode(scene, name)
-    labelmap = _emptyLabelmap(volumeNode)
+    labelmap = _emptyLabelmap(geometryOf(volumeNode))
     for label in table.labels:
         _addSegment(node.GetSegmentation(), label, labelmap, label.value)
-    _belongTo(scene, node, volumeNode)
+    _lieOn(node, volumeNode)
+    belongTo(scene, node, volumeNode)
     return node
 
 
@@ -47,14 +49,26 @@ def addSegmentationFromFile(scene: Scene, name: str, path: Path, table: LabelTab
     return addSegmentation(scene, name, read_layers(path), table, volumeNode)
 
 
-def addSegmentation(scene: Scene, name: str, layers: Layers, table: LabelTable | None, volumeNode: Node) -> Node:
-    """Add a segmentation node from what was read of a file; see :func:`addSegmentationFromFile`."""
+def addSegmentation(scene: Scene, name: str, layers: Layers, table: LabelTable | None, volumeNode: Node | None) -> Node:
+    """Add a segmentation node from what was read of a file; see :func:`addSegmentationFromFile`.
+
+    Without a volume the file's own grid is the one that is drawn on.
+    """
     node = _newNode(scene, name)
     _fill(node, layers)
     if table is not None:
-        _followTable(node.GetSegmentation(), table, volumeNode)
-    _belongTo(scene, node, volumeNode)
+        _followTable(node.GetSegmentation(), table, layers.geometry)
+    if volumeNode is None:
+        node.GetSegmentation().SetConversionParameter(_REFERENCE_GRID, layers.geometry.slicer_text)
+    else:
+        _lieOn(node, volumeNode)
+        belongTo(scene, node, volumeNode)
     return node
+
+
+def _lieOn(node: Node, volumeNode: Node) -> None:
+    """Let a segmentation be drawn on a volume's grid."""
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
 
 
 def _fill(node: Node, layers: Layers) -> None:
@@ -97,9 +111,9 @@ def _newNode(scene: Scene, name: str) -> Node:
     return node
 
 
-def _emptyLabelmap(volumeNode: Node) -> Any:
+def _emptyLabelmap(geometry: Geometry) -> Any:
     labelmap = slicer.vtkOrientedImageData()
-    labelmap.SetImageToWorldMatrix(indexToRasOf(geometryOf(volumeNode)))
+    labelmap.SetImageToWorldMatrix(indexToRasOf(geometry))
     labelmap.SetExtent(0, -1, 0, -1, 0, -1)  # Slicer's way of writing an empty one; it grows when something is drawn.
     labelmap.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
     return labelmap
@@ -122,11 +136,11 @@ def _describe(segment: Any, label: Label | Segment) -> None:
         segment.SetTag(_TERMINOLOGY, label.terminology)
 
 
-def _followTable(segmentation: Any, table: LabelTable, volumeNode: Node) -> None:
+def _followTable(segmentation: Any, table: LabelTable, geometry: Geometry) -> None:
     byName = {_key(segmentation.GetNthSegment(n).GetName()): n for n in range(segmentation.GetNumberOfSegments())}
     ids = list(segmentation.GetSegmentIDs())
     known = {label.name: ids[byName[_key(label.name)]] for label in table.labels if _key(label.name) in byName}
-    layer = segmentation.GetLayerDataObject(0, BINARY_LABELMAP) or _emptyLabelmap(volumeNode)
+    layer = segmentation.GetLayerDataObject(0, BINARY_LABELMAP) or _emptyLabelmap(geometry)
     for label in table.labels:
         if label.name in known:
             _describe(segmentation.GetSegment(known[label.name]), label)
@@ -141,17 +155,6 @@ def _freeValue(segmentation: Any, wanted: int) -> int:
     """The wanted voxel value, or one above all that are taken."""
     taken = {segmentation.GetNthSegment(n).GetLabelValue() for n in range(segmentation.GetNumberOfSegments())}
     return wanted if wanted not in taken else max(taken) + 1
-
-
-def _belongTo(scene: Scene, node: Node, volumeNode: Node) -> None:
-    """Tie a segmentation to its image: grid, reference, place in the subject hierarchy and parent transform."""
-    node.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
-    node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
-    hierarchy = scene.GetSubjectHierarchyNode()
-    if hierarchy is not None:
-        ours, its = hierarchy.GetItemByDataNode(node), hierarchy.GetItemByDataNode(volumeNode)
-        if ours and its:  # 0: nobody keeps a hierarchy in this scene.
-            hierarchy.SetItemParent(ours, hierarchy.GetItemParent(its))
 
 
 def _key(name: str) -> str:

@@ -20,10 +20,14 @@ _SHOWN_PERCENTILES = (0.1, 99.9)
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-def addVolumeNode(scene: Scene, volume: Volume, name: str) -> Node:
+def addVolumeNode(scene: Scene, volume: Volume, name: str, *, shown: tuple[float, float] | None = None) -> Node:
     """Add a scalar volume node that shows a volume, with a display node of its own.
 
-    The node takes the array over without copying it: do not write into it afterwards.
+    Args:
+        scene: where it goes.
+        volume: its array is taken over without copying: do not write into it afterwards.
+        name: what it is called, with a number behind if there is such a node.
+        shown: values that are black and white; by default what Slicer would choose.
     """
     depth, height, width = volume.array.shape
     image = vtk.vtkImageData()
@@ -33,21 +37,28 @@ def addVolumeNode(scene: Scene, volume: Volume, name: str) -> Node:
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(name))
     node.SetIJKToRASMatrix(indexToRasOf(volume.geometry))
     node.SetAndObserveImageData(image)
-    _display(scene, node, volume.array)
+    display = scene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
+    display.AutoWindowLevelOff()
+    display.SetWindowLevelMinMax(*(shown or _usualGrays(volume.array)))
+    display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
+    node.SetAndObserveDisplayNodeID(display.GetID())
     return node
 
 
-def _display(scene: Scene, node: Node, array: npt.NDArray[Any]) -> None:
-    """Show gray values between two percentiles, found in a 64th of the voxels.
-
-    Slicer's own look at all of them would take as long as reading the file.
-    """
-    display = scene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
-    display.AutoWindowLevelOff()
+def _usualGrays(array: npt.NDArray[Any]) -> tuple[float, float]:
+    """Two percentiles, found in a 64th of the voxels: Slicer's own look at all of them takes as long as reading."""
     low, high = np.percentile(array[::4, ::4, ::4], _SHOWN_PERCENTILES)
-    display.SetWindowLevelMinMax(float(low), float(max(high, low + 1)))
-    display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
-    node.SetAndObserveDisplayNodeID(display.GetID())
+    return float(low), float(max(high, low + 1))
+
+
+def belongTo(scene: Scene, node: Node, volumeNode: Node) -> None:
+    """Put a node where an image is: under its parent transform, and into its study of the subject hierarchy."""
+    node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+    hierarchy = scene.GetSubjectHierarchyNode()
+    if hierarchy is not None:
+        ours, its = hierarchy.GetItemByDataNode(node), hierarchy.GetItemByDataNode(volumeNode)
+        if ours and its:  # 0: nobody keeps a hierarchy in this scene.
+            hierarchy.SetItemParent(ours, hierarchy.GetItemParent(its))
 
 
 def volumeOf(node: Node) -> Volume:

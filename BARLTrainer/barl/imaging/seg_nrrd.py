@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from barl.atomic import replacing
-from barl.errors import ImageError, LabelError
+from barl.errors import ImageError, InputError, LabelError
 from barl.imaging.geometry import Geometry
 
 Array = npt.NDArray[Any]
@@ -84,9 +84,11 @@ def read_layers(path: Path) -> Layers:
     """Read voxels and segments.
 
     Raises:
+        InputError: slicerio or pynrrd is not installed.
         LabelError: the file cannot be read, is cut short, or holds no whole numbers.
     """
-    import nrrd
+    with _packages():
+        import nrrd
 
     with _explaining(path):
         metadata = _metadata(path)
@@ -110,7 +112,8 @@ def write_layer(path: Path, array: npt.NDArray[np.uint8], geometry: Geometry, se
     Raises:
         StorageError: the folder cannot be written, or the disk is full.
     """
-    import slicerio
+    with _packages():
+        import slicerio
 
     originals: dict[bytes, bytes] = {}
     content = {
@@ -140,7 +143,8 @@ def write_layer(path: Path, array: npt.NDArray[np.uint8], geometry: Geometry, se
 
 def _metadata(path: Path) -> dict[str, Any]:
     """Everything but voxels. The header is decoded here because pynrrd drops all letters that are not ASCII."""
-    import slicerio
+    with _packages():
+        import slicerio
 
     header = _header_bytes(path).decode("utf-8", "replace")
     metadata: dict[str, Any] = slicerio.read_segmentation(header.split("\n"), skip_voxels=True)
@@ -191,9 +195,22 @@ def _fields(segment: Segment, shape: tuple[int, ...], originals: dict[bytes, byt
 
 
 @contextmanager
+def _packages() -> Iterator[None]:
+    """Say what to do where slicerio or pynrrd is not installed, as in a Slicer that BARL is new to."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"Segmentations are read and written with the package {error.name}, which is not installed. In Slicer open "
+            "the module BARL Trainer and press Install what is missing; elsewhere: pip install slicerio pynrrd."
+        ) from error
+
+
+@contextmanager
 def _explaining(path: Path) -> Iterator[None]:
     """Turn what slicerio, pynrrd and zlib raise on odd files into LabelErrors."""
-    import nrrd
+    with _packages():
+        import nrrd
 
     try:
         yield
@@ -204,6 +221,7 @@ def _explaining(path: Path) -> Iterator[None]:
         OSError,
         ValueError,
         LookupError,
+        AttributeError,
         EOFError,
         StopIteration,
         zlib.error,
