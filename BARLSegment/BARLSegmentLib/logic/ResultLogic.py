@@ -13,7 +13,7 @@ from barl.errors import ImageError, LabelError
 from BARLSegmentLib.logic.Grids import liesOnGrid
 from BARLSegmentLib.logic.MapKind import MAP_ATTRIBUTE, MapKind
 from BARLSegmentLib.logic.PredictionFiles import PredictionFiles
-from BARLSegmentLib.logic.Regions import Region, readRegions
+from BARLSegmentLib.logic.Regions import Region, foundNothing, readRegions
 from BARLSegmentLib.logic.SceneEvents import removeWithParts
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
 
@@ -34,6 +34,9 @@ class ShownPrediction:
 
     regions: tuple[Region, ...] | None
     """By rank; None when none were computed."""
+
+    isEmpty: bool
+    """Whether no structure was found."""
 
     missing: str
     """A sentence for the user when a part is not there, else empty."""
@@ -104,7 +107,8 @@ class ResultLogic:
         """
         files = PredictionFiles(Path(folder), caseId)
         files.requireFinished()
-        fingerprint, regions = files.fingerprint(), readRegions(files.readRecord())
+        fingerprint, record = files.fingerprint(), files.readRecord()
+        regions = readRegions(record)
         path = files.uncertainty if mapKind is MapKind.UNCERTAINTY else files.disagreement
         added: list[Node] = []
         try:
@@ -125,6 +129,7 @@ class ResultLogic:
             segmentationNode=shown,
             mapNode=added[-1] if path.is_file() else None,
             regions=regions,
+            isEmpty=foundNothing(record),
             missing="" if path.is_file() else f"Case {caseId} was predicted without a map of its {mapKind.value}.",
             contents=segmentContents(shown),
             ownsSegmentation=segmentationNode is None,

@@ -146,6 +146,14 @@ def _check_labels(cohort: Cohort, case: Case, version: AnnotationVersion, seen: 
         )
     if version.coverage.kind is CoverageKind.SCRIBBLES and not counts[BACKGROUND]:
         yield _warning(case.id, NO_BACKGROUND.format(number=version.number), PAINT_BACKGROUND)
+    other = cohort.passed_over(case.id)
+    if other is not None:
+        yield _warning(
+            case.id,
+            f"Annotation {version.number} ({version.author}) was not drawn from annotation {other.number} "
+            f"({other.author}), which is kept but does not count.",
+            "If two people drew at once, open both, put into one what is missing in it, and save it.",
+        )
 
 
 def _count_voxels(labels: npt.NDArray[np.uint8]) -> Counter[int]:
