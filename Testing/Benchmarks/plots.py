@@ -5,8 +5,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 _INK, _DOT, _MEAN = "#333333", "#8fb0c9", "#1f5f8b"
+_STRATEGIES = {"regions": "#0b62c4", "slices": "#17803d", "cases": "#b4480e", "all": "#667284"}
 
 
 def means(results: Mapping[str, Sequence[float]], *, title: str, path: Path) -> None:
@@ -36,3 +38,43 @@ def means(results: Mapping[str, Sequence[float]], *, title: str, path: Path) -> 
     figure.tight_layout()
     figure.savefig(path, dpi=130)
     pyplot.close(figure)
+
+
+def costs(curves: Mapping[str, Any], units: Mapping[str, str], *, path: Path) -> None:
+    """Dice against cost: a panel a unit, a line a strategy and seed, a dashed line at 95 % of everything annotated.
+
+    Args:
+        curves: what a simulation writes into curves.json.
+        units: which costs, with their words for the axis.
+        path: of the picture; its suffix tells the format.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "barl"  # The same picture for the same numbers.
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(1, len(units), figsize=(4.2 * len(units), 3.6), sharey=True, squeeze=False)
+    for axes, (unit, words) in zip(panels[0], units.items(), strict=True):
+        for name, color in _STRATEGIES.items():
+            _loops(axes, [one for one in curves["points"] if one["strategy"] == name], unit, name, color)
+        if curves["reached"]:
+            axes.axhline(curves["reached"]["target"], color=_INK, linewidth=1, linestyle=(0, (5, 4)), zorder=1)
+        axes.set_xscale("log")
+        axes.set_xlabel(words)
+        axes.grid(color="#e6e6e6")
+        axes.set_axisbelow(True)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    panels[0][0].set_ylabel("mean Dice of the held-out cases")
+    panels[0][0].legend(frameon=False, loc="lower right")
+    figure.tight_layout()
+    figure.savefig(path, dpi=130, metadata={"Date": None} if path.suffix == ".svg" else None)
+    pyplot.close(figure)
+
+
+def _loops(axes: Any, points: Sequence[Mapping[str, Any]], unit: str, name: str, color: str) -> None:
+    for number, seed in enumerate(sorted({one["seed"] for one in points})):
+        loop = sorted((one for one in points if one["seed"] == seed), key=lambda one: one["round"])
+        spent, dice = [one["cost"][unit] for one in loop], [one["dice"] for one in loop]
+        axes.plot(spent, dice, "o-", color=color, markersize=4, linewidth=1.6, label="_" if number else name)

@@ -1,20 +1,26 @@
 """Annotate, train, refine: corrections of proposed regions against whole cases at random, on real data.
 
-    python Testing/Benchmarks/refine.py hippocampus --data DATA/hippocampus --seeds 0 1 2 --steps 400 --out runs/refine
+    python Testing/Benchmarks/refine.py hippocampus --data DATA/hippocampus --cases 40 --held-out 20 --start-cases 1 \
+        --cases-per-round 1 --regions-per-round 20 --method supervised --steps 300 --refine-steps 100 --out runs/refine
 
-DATA holds `images/` and `labels/`. The split is that of `learning.py`: the last cases are only measured. Every training
-takes the same number of steps from fresh weights. What is finished is skipped: the same command may be given again,
-also with more seeds or rounds. It writes `curves.html`, `curves.csv`, `curves.json`, and prints the cost at which each
-strategy reaches 95 % of the Dice of everything annotated.
+DATA holds `images/` and `labels/`. The split is that of `learning.py`: the last cases are only measured. With
+`--refine-steps` a training goes on from the weights of the one before, which takes a fraction of the time; without,
+each takes `--steps` from fresh weights. What is finished is skipped, and a training that was cut short goes on from its
+checkpoint: the same command may be given again at any time, also with more seeds or rounds. It writes `curves.html`,
+`curves.csv`, `curves.json` and a picture, and prints every training, and the cost at which each strategy reaches 95 %
+of the Dice of everything annotated.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import re
 from pathlib import Path
+from typing import Any
 
+import plots
 import studies
 
 from barl.cohort import Cohort, Role
@@ -22,13 +28,15 @@ from barl.evaluation.cost_curves import UNITS
 from barl.inference.batch import case_name
 from barl.simulation import STRATEGIES, SimulationSettings, simulate
 
+_CHARTED = ("voxels_changed", "voxels_reviewed", "slices_touched")
+
 
 def main() -> None:
-    """Run what is missing, then print the table."""
+    """Run what is missing, then print the tables."""
     arguments = _arguments()
     study = studies.STUDIES[arguments.study]
     studies.provide(study, arguments.data)
-    cohort = _cohort(study, arguments.data, arguments.out / "source", arguments.cases)
+    cohort = _cohort(study, arguments)
     settings = SimulationSettings(
         strategies=tuple(arguments.strategies),
         seeds=tuple(arguments.seeds),
@@ -40,13 +48,17 @@ def main() -> None:
         margin_mm=arguments.margin_mm,
         elsewhere=arguments.elsewhere,
         steps=arguments.steps,
+        refine_steps=arguments.refine_steps,
         method=arguments.method,
         device=arguments.device,
         settings={"network.base_filters": arguments.base},
     )
     truth = {case.id: studies.label_file(cohort.image_path(case.id)) for case in cohort.cases}
     page = simulate(cohort, truth, arguments.out, settings, _Lines())
-    print(_table(json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))))
+    curves = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    print("\n".join([*_trainings(curves), "", *_table(curves)]))
+    if importlib.util.find_spec("matplotlib"):
+        plots.costs(curves, {unit: UNITS[unit] for unit in _CHARTED}, path=page.with_suffix(".svg"))
 
 
 def _arguments() -> argparse.Namespace:
@@ -58,6 +70,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--refine-steps", type=int, help="later trainings go on from the weights before")
     parser.add_argument("--start-cases", type=int, default=3)
     parser.add_argument("--cases-per-round", type=int, default=4)
     parser.add_argument("--slices-per-round", type=int, default=24)
@@ -67,7 +80,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--method", default="barl")
     parser.add_argument("--base", type=int, default=16, help="filters of the network at full resolution")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--cases", type=int, help="only so many of the cases that may be annotated, to try things out")
+    parser.add_argument("--cases", type=int, help="only so many of the cases that may be annotated")
+    parser.add_argument("--held-out", type=int, help="only so many of the cases that are measured")
     return parser.parse_args()
 
 
@@ -84,24 +98,35 @@ class _Lines:
         self._last = stage
 
 
-def _cohort(study: studies.Study, data: Path, folder: Path, most: int | None) -> Cohort:
+def _cohort(study: studies.Study, arguments: argparse.Namespace) -> Cohort:
     """Nothing is annotated; the held-out cases are for validation."""
+    parts = studies.split(study, arguments.data, 0)
+    seen, held_out = parts.unlabeled[: arguments.cases], parts.held_out[: arguments.held_out]
+    folder = arguments.out / f"source-{len(seen)}-{len(held_out)}"
     if (folder / "cohort.json").is_file():
         return Cohort.open(folder)
-    parts = studies.split(study, data, 0)
-    held_out = parts.held_out if most is None else parts.held_out[:most]
     cohort = Cohort.create(folder, name=study.name, modality=study.modality, labels=studies.table(study))
-    for image in parts.unlabeled[:most]:
+    for image in seen:
         cohort.add_case(image, case_id=case_name(image))
     for image in held_out:
         cohort.add_case(image, case_id=case_name(image), role=Role.VALIDATION)
     return cohort
 
 
-def _table(curves: dict) -> str:
+def _trainings(curves: dict[str, Any]) -> list[str]:
+    """A row a training, in Markdown."""
+    lines = [f"| strategy | seed | round | steps | {' | '.join(UNITS.values())} | mean Dice |", "|---" * 10 + "|"]
+    for point in curves["points"]:
+        numbers = [f"{point[name]}" for name in ("seed", "round", "steps")]
+        costs = [f"{point['cost'][unit]:,}" for unit in UNITS]
+        lines.append(f"| {' | '.join([point['strategy'], *numbers, *costs])} | {point['dice']:.3f} |")
+    return lines
+
+
+def _table(curves: dict[str, Any]) -> list[str]:
     found = curves["reached"]
     if not found:
-        return "No ceiling: add the strategy all."
+        return ["No ceiling: add the strategy all."]
     lines = [
         f"Cost of {found['share']:.0%} of the Dice of everything annotated ({found['target']:.3f})",
         "",
@@ -111,7 +136,7 @@ def _table(curves: dict) -> str:
     for name, costs in found["cost"].items():
         cells = ["not reached" if costs[unit] is None else f"{costs[unit]:,.0f}" for unit in UNITS]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return lines
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import torch
 from engine_doubles import PATCH, TINY, on_cpu
 from torch import Tensor, nn
 
-from barl.cohort import Cohort, Coverage, LabelTable, Modality, Role
+from barl.cohort import Cohort, Coverage, CoverageKind, LabelTable, Modality, Role
 from barl.imaging import Geometry, Recipe, save_annotation, write_volume
 from barl.inference.batch import Job, Outcome, segment
 from barl.inference.calibration import Calibration
@@ -98,6 +98,21 @@ def test_a_validation_set_of_one_case_is_told_and_the_model_stays_as_it_is(tmp_p
     assert record_of(job.predictions, "P1")["calibration"] is None
 
 
+def test_a_case_that_is_partly_annotated_is_asked_about_only_where_nobody_has_drawn(tmp_path: Path) -> None:
+    cohort = a_study(tmp_path, validation=0)
+    drawn = np.full(GRID.shape, 255, np.uint8)
+    drawn[:, :, :16] = 0
+    drawn[BOX] = 1
+    drawn[:, :, 16:] = 255
+    save_annotation(cohort, "P1", drawn, coverage=Coverage(kind=CoverageKind.SCRIBBLES), author="test")
+
+    regions = record_of(a_round(cohort).predictions, "P1")["regions"]
+
+    edge = GRID.index_to_ras((0, 0, 15.5))[0]
+    assert regions
+    assert all(region["bounds_ras_mm"][0][1] <= edge + 1e-3 for region in regions)
+
+
 # One prediction
 
 
@@ -152,7 +167,9 @@ def test_the_record_holds_ranked_regions_that_lie_in_the_volume(tmp_path: Path) 
 
 
 def test_an_empty_prediction_has_an_empty_list_of_regions_and_no_doubt(tmp_path: Path) -> None:
-    assert predicted(tmp_path, a_card(), look=nothing).state == "done"
+    outcome = predicted(tmp_path, a_card(), look=nothing)
+    assert outcome.state == "done"
+    assert outcome.message.startswith("No structure was found, so there is no region to look at either.")
     record = record_of(tmp_path / "out", "P1")
     assert record["regions"] == []
     assert record["doubt"] == {"box": None}

@@ -133,6 +133,25 @@ def test_every_strategy_annotates_its_own_way_from_one_start_and_is_not_repeated
     assert page.is_file()
 
 
+def test_later_trainings_may_go_on_from_the_weights_before_and_all_get_as_many_steps(
+    a_cohort: Cohort, truth: dict[str, Path], tmp_path: Path, trained: list[str]
+) -> None:
+    settings = asked(strategies=("cases", "all"), rounds=2, cases_per_round=1, refine_steps=1)
+    simulate(a_cohort, truth, tmp_path / "out", settings)
+
+    assert trained == ["start-0 0001", "cases-0 0002", "cases-0 0003", "all-0 0002", "all-0 0003"]
+    wishes = [
+        json.loads((tmp_path / "out/cohorts/all-0/rounds" / name / "job.json").read_text(encoding="utf-8"))["payload"]
+        for name in ("0001", "0002", "0003")
+    ]
+    assert [(wish.get("from_round"), wish["steps"]) for wish in wishes] == [(None, 2), (1, 1), (2, 1)]
+    assert len({wish["seed"] for wish in wishes}) == 3
+    told = json.loads((tmp_path / "out" / "curves.json").read_text(encoding="utf-8"))["points"]
+    assert [point["steps"] for point in told] == [2, 3, 4] * 2
+    everything = [point["cost"]["voxels_reviewed"] for point in told if point["strategy"] == "all"]
+    assert everything == [WHOLE, 4 * WHOLE, 4 * WHOLE]
+
+
 def test_a_simulation_cut_short_goes_on_with_the_same_costs(
     a_cohort: Cohort, truth: dict[str, Path], tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,6 +262,7 @@ def test_the_command_line_refuses_before_anything_is_made(
         ({"seeds": ()}, "different numbers"),
         ({"seeds": (-1,)}, "different numbers"),
         ({"rounds": 0}, "rounds must be 1 or more"),
+        ({"refine_steps": 0}, "refine_steps must be 1 or more"),
         ({"elsewhere": "guessed"}, "elsewhere must be one of"),
         ({"margin_mm": -1.0}, "margin_mm"),
         ({"slice_axis": 3}, "slice_axis"),

@@ -67,10 +67,14 @@ def test_a_prediction_without_uncertainty_is_told_and_the_others_are_measured(tm
     (predictions / "P02.uncertainty.nrrd").unlink()
 
     some = barl("evaluate", predictions, references, "--labels", "1=jaw", "--uncertainty", "--json")
+    told = barl("evaluate", predictions, references, "--labels", "1=jaw", "--uncertainty")
     (predictions / "P01.uncertainty.nrrd").unlink()
     none = barl("evaluate", predictions, references, "--labels", "1=jaw", "--uncertainty", "--json")
 
     assert some.code == none.code == 2
+    assert [case["case_id"] for case in some.json["cases"]] == ["P01", "P02"]
+    assert "Uncertainty not measured: Case P02" in told.said
+    assert "Not scored" not in told.said
     assert [case["case_id"] for case in some.json["uncertainty"]["cases"]] == ["P01"]
     assert "Case P02: the prediction has no uncertainty" in some.json["failed"][0]["message"]
     assert "Predict the case again with barl predict" in none.json["error"]["message"]

@@ -135,6 +135,23 @@ def test_small_things_are_warnings(a_sound_study: Cohort) -> None:
     assert "for validation but has no annotation" in findings(a_sound_study, "P4")[0][1]
 
 
+def test_what_one_of_two_people_drew_at_once_is_kept_and_told_not_to_count(a_sound_study: Cohort) -> None:
+    labels = np.ones(SHAPE, np.uint8)
+
+    def save(case_id: str, author: str, parent: int | None) -> None:
+        save_annotation(a_sound_study, case_id, labels, coverage=Coverage(), author=author, parent=parent)
+
+    save("P0", "Ana", parent=1)
+    save("P0", "Ben", parent=1)
+    save("P1", "Ana", parent=1)
+    save("P1", "Ben", parent=2)
+
+    ((severity, message),) = findings(a_sound_study, "P0")
+    assert severity == "warning"
+    assert message == "Annotation 3 (Ben) was not drawn from annotation 2 (Ana), which is kept but does not count."
+    assert findings(a_sound_study, "P1") == []
+
+
 def test_errors_come_first_and_every_finding_has_advice(a_sound_study: Cohort) -> None:
     replace_image(a_sound_study, "P4", None)
     annotate(a_sound_study, "P3")

@@ -93,6 +93,24 @@ def test_slices_drawn_in_another_plane_are_refused_with_the_axis_to_choose(a_stu
     assert save_annotation(a_study, "P07", meant, coverage=slices(drawn_along), author="me").number == 1
 
 
+def test_neighboring_slices_of_another_plane_are_asked_about_and_a_thick_structure_is_not(two_cases: Cohort) -> None:
+    rows = np.zeros(SHAPE, np.uint8)
+    rows[2:9, 5:7, 3:13] = 1
+    thick = np.zeros(SHAPE, np.uint8)
+    thick[2:9, 4:9, 3:13] = 1
+    thick[9] = 2
+    thick[10] = 3
+    for case_id, labels in (("P0", rows), ("P1", thick)):
+        axial = np.where(labels.any(axis=(1, 2), keepdims=True), labels, 255).astype(np.uint8)
+        save_annotation(two_cases, case_id, axial, coverage=slices(0), author="me")
+
+    ((case_id, severity, message),) = [found for found in findings(two_cases) if found[0] is not None]
+
+    assert (case_id, severity) == ("P0", "warning")
+    assert "about 2 rows (axis 1) thick, and goes on through 7 slices (axis 0)" in message
+    assert "save it again with axis 1" in message
+
+
 @pytest.mark.parametrize("width", [2, 5])
 def test_neighboring_slices_of_a_thin_or_a_thick_structure_are_no_other_plane(a_study: Cohort, width: int) -> None:
     labels = np.full(SHAPE, 255, np.uint8)

@@ -49,7 +49,7 @@ class Maps:
         self.rival[box] = rival
         self.entropy[box] = level
 
-    def regions(self, **settings: float) -> list[Region]:
+    def regions(self, known: np.ndarray | None = None, **settings: float) -> list[Region]:
         return find_regions(
             self.labels,
             self.rival,
@@ -58,6 +58,7 @@ class Maps:
             self.geometry,
             TABLE,
             RegionSettings(**settings),  # type: ignore[arg-type]
+            known,
         )
 
 
@@ -219,6 +220,20 @@ def test_an_island_and_the_unsure_voxels_at_its_rim_are_one_region(maps: Maps) -
     maps.unsure(box((2, 5), (2, 5), (5, 6)), rival=1)
     (region,) = maps.regions()
     assert region.volume_mm3 == 27 + 9
+
+
+def test_nobody_is_asked_twice_where_a_person_has_drawn(maps: Maps) -> None:
+    maps.unsure(box((8, 12), (8, 14), (4, 8)), rival=0)
+    maps.labels[2:5, 2:5, 2:5] = 1
+    drawn = np.zeros(SHAPE, bool)
+    assert [region.voxels for region in maps.regions(known=drawn)] != []
+    drawn[2:5, 2:5, 2:5] = drawn[8:12, 8:14, 4:6] = True
+
+    (region,) = maps.regions(known=drawn)
+
+    left = np.zeros(SHAPE, bool)
+    left[8:12, 8:14, 6:8] = True
+    assert np.array_equal(region.voxels, np.flatnonzero(left))
 
 
 # What it says

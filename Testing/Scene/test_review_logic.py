@@ -372,6 +372,18 @@ def test_a_full_disk_is_told_and_nothing_counts_as_accepted(
     assert not a_review.canUndo
 
 
+def test_an_empty_prediction_is_not_called_a_sure_one(a_stage: Stage, tmp_path: Path) -> None:
+    folder = writePrediction(tmp_path / "other", regions=[])
+    record = json.loads((folder / f"{CASE}.json").read_text(encoding="utf-8"))
+    write_json(folder / f"{CASE}.json", record | {"volumes_ml": {"jaw": 0.0, "canal": 0.0}})
+    review = ReviewLogic(a_stage.scene)
+
+    review.start(ResultLogic(a_stage.scene).load(folder, CASE))
+
+    assert review.progress.sentence == "no region to look at: the prediction is empty, no structure was found"
+    review.cleanup()
+
+
 def test_without_regions_a_review_says_why(reviews: Callable[..., ReviewLogic]) -> None:
     for regions, sentence in ((None, "no regions were computed"), ([], "sure everywhere")):
         review = reviews(regions)

@@ -47,6 +47,12 @@ def readRegions(record: Fields) -> tuple[Region, ...] | None:
     return tuple(sorted(map(_region, record.children("regions")), key=lambda region: region.rank))
 
 
+def foundNothing(record: Fields) -> bool:
+    """Whether a prediction is empty: then it has no regions, however unsure it may be."""
+    volumes = record.values.get("volumes_ml")
+    return isinstance(volumes, dict) and bool(volumes) and not any(volumes.values())
+
+
 def _region(fields: Fields) -> Region:
     right, anterior, superior = _numbers(fields, fields.values.get("center_ras_mm"), "center_ras_mm", 3)
     bounds = fields.values.get("bounds_ras_mm")

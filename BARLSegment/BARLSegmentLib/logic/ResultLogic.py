@@ -13,7 +13,7 @@ from barl.imaging import Volume, read_volume
 from barl.imaging.seg_nrrd import Layers, read_layers
 from BARLSegmentLib.logic.MapKind import MAP_ATTRIBUTE, MapKind
 from BARLSegmentLib.logic.PredictionFiles import PredictionFiles
-from BARLSegmentLib.logic.Regions import Region, readRegions
+from BARLSegmentLib.logic.Regions import Region, foundNothing, readRegions
 from BARLSegmentLib.logic.SceneEvents import removeWithParts
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
 from BARLSegmentLib.logic.SegmentationNodes import BINARY_LABELMAP, addSegmentation
@@ -34,6 +34,9 @@ class ShownPrediction:
 
     regions: tuple[Region, ...] | None
     """By rank; None when none were computed."""
+
+    isEmpty: bool
+    """Whether no structure was found."""
 
     missing: str
     """A sentence for the user when a part is not there, else empty."""
@@ -104,7 +107,8 @@ class ResultLogic:
         """
         files = PredictionFiles(Path(folder), caseId)
         files.requireFinished()
-        fingerprint, regions = files.fingerprint(), readRegions(files.readRecord())
+        fingerprint, record = files.fingerprint(), files.readRecord()
+        regions = readRegions(record)
         layers, volume = _read(files, mapKind, withSegmentation=segmentationNode is None)
         if imageNode is not None:
             _refuseOtherGrid(caseId, imageNode, layers, volume)
@@ -117,6 +121,7 @@ class ResultLogic:
             segmentationNode=shown,
             mapNode=mapNode,
             regions=regions,
+            isEmpty=foundNothing(record),
             missing="" if mapNode is not None else f"Case {caseId} was predicted without a map of its {mapKind.value}.",
             contents=segmentContents(shown),
             ownsSegmentation=segmentationNode is None,

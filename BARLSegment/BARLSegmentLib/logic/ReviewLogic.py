@@ -38,11 +38,16 @@ class ReviewProgress:
     isComputed: bool
     """Whether regions were computed for this prediction at all."""
 
+    isEmpty: bool = False
+    """Whether the prediction found no structure."""
+
     @property
     def sentence(self) -> str:
         """For the user, such as ``region 3 of 12, 2 minutes so far``."""
         if not self.isComputed:
             return "no regions were computed for this prediction"
+        if self.isEmpty:
+            return "no region to look at: the prediction is empty, no structure was found"
         if self.total == 0:
             return "no region to look at: the prediction is sure everywhere"
         place = f"region {self.rank} of {self.total}" if self.rank else f"{self.total} regions"
@@ -104,6 +109,7 @@ class ReviewLogic:
             accepted=len(self.accepted & {region.rank for region in self.regions}),
             seconds=self._record.seconds + self._sinceLooked(),
             isComputed=self._shown is not None and self._shown.regions is not None,
+            isEmpty=self._shown is not None and self._shown.isEmpty,
         )
 
     def start(self, shown: ShownPrediction) -> None:

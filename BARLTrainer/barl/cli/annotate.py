@@ -82,7 +82,7 @@ def _known_part(cohort: Cohort, version: AnnotationVersion) -> str:
 
     from barl.imaging.annotations import load_annotation
     from barl.imaging.audit import NO_BACKGROUND, PAINT_BACKGROUND
-    from barl.imaging.partial import AXES
+    from barl.imaging.partial import AXES, doubt_about_plane
 
     axis = version.coverage.axis
     array = load_annotation(cohort, version)
@@ -91,6 +91,8 @@ def _known_part(cohort: Cohort, version: AnnotationVersion) -> str:
     if axis is not None:
         drawn = np.count_nonzero(np.moveaxis(known, axis, 0).any(axis=(1, 2)))
         said += f": {drawn} of {array.shape[axis]} {AXES[axis]}"
+        doubt = doubt_about_plane(known & (array != BACKGROUND), axis)
+        said += f"\n[yellow]{doubt}[/]" if doubt else ""
     if not (array == BACKGROUND).any():
         said += f"\n[yellow]{NO_BACKGROUND.format(number=version.number)}[/] {PAINT_BACKGROUND}"
     return said

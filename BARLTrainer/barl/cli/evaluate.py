@@ -54,15 +54,15 @@ def evaluate(
         write_csv(csv, rows)
     summaries = summary(rows)
     measured = measure(matched, [row.case_id for row in rows], out) if uncertainty else None
-    if measured is not None:
-        failed += measured.failed
-        if plot is not None:
-            _plot(plot, measured)
-    record = {"cases": rows, "summary": summaries, "failed": failed, "csv": csv}
+    if measured is not None and plot is not None:
+        _plot(plot, measured)
+    unmeasured = [] if measured is None else measured.failed
+    record = {"cases": rows, "summary": summaries, "failed": failed + unmeasured, "csv": csv}
     record |= {"unmatched": matched.unmatched, "missing": matched.missing}
     if measured is not None:
         record |= {"uncertainty": measured.to_json(), "plot": plot}
     lines = [f"[red]Not scored:[/] {escape(failure['message'])}" for failure in failed]
+    lines += [f"[red]Uncertainty not measured:[/] {escape(failure['message'])}" for failure in unmeasured]
     lines += _partly_known(rows)
     lines += [f"[yellow]No reference for[/] {escape(str(path))}" for path in matched.unmatched]
     if matched.missing:
@@ -71,7 +71,7 @@ def evaluate(
     tables = [_case_table(rows), _summary_table(summaries)]
     tables += [] if measured is None else [uncertainty_table(measured)]
     out.result(record, *tables, *lines)
-    if failed:
+    if failed or unmeasured:
         raise typer.Exit(_SOME_FAILED)
 
 

@@ -23,7 +23,10 @@ def simulate(
     strategies: Annotated[str, typer.Option(help="Some of regions,slices,cases,all.")] = "regions,slices,cases,all",
     seeds: Annotated[str, typer.Option(help="Such as 0,1,2; each is a loop of its own.")] = "0",
     rounds: Annotated[int, typer.Option(min=1, help="Corrections after the first training.")] = 4,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of every training.")] = 200,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of every training, or of the first one.")] = 200,
+    refine_steps: Annotated[
+        int | None, typer.Option(min=1, help="Later trainings go on from the weights before, for so many steps.")
+    ] = None,
     start_cases: Annotated[int, typer.Option(min=1, help="Cases annotated completely at the beginning.")] = 2,
     cases: Annotated[int, typer.Option(min=1, help="A round's cases, for cases and slices.")] = 2,
     slices: Annotated[int, typer.Option(min=1, help="A round's slices.")] = 8,
@@ -54,6 +57,7 @@ def simulate(
         seeds=_numbers(seeds),
         rounds=rounds,
         steps=steps,
+        refine_steps=refine_steps,
         start_cases=start_cases,
         cases_per_round=cases,
         slices_per_round=slices,

@@ -56,6 +56,19 @@ def read_newest(folder: Path) -> AnnotationVersion | None:
     return _read(sidecars[-1]) if sidecars else None
 
 
+def passed_over(folder: Path) -> AnnotationVersion | None:
+    """The version before the newest, where another person drew it and the newest one was not drawn from it.
+
+    So it is when two people had the case open at once: what the first one saved is kept, and does not count.
+    """
+    sidecars = numbered(folder, _SIDECAR_SUFFIX)[-2:]
+    try:
+        before, newest = (_read(sidecar) for sidecar in sidecars)
+    except (ValueError, CohortError):  # Fewer than two, or one that is damaged and counts nowhere.
+        return None
+    return None if newest.parent == before.number or newest.author == before.author else before
+
+
 def store(folder: Path, write: Callable[[Path], None], origin: Origin, *, locked: Path) -> AnnotationVersion:
     """Write the next version.
 

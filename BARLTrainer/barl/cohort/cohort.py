@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from barl.atomic import storage_errors, write_json
-from barl.cohort.annotations import Origin, read_newest, read_versions, store
+from barl.cohort.annotations import Origin, passed_over, read_newest, read_versions, store
 from barl.cohort.images import absolute, existing_image, noted_path, placed, staged_copy
 from barl.cohort.labels import LabelTable, refuse_too_many
 from barl.cohort.layout import (
@@ -228,6 +228,14 @@ class Cohort:
             note=note,
         )
         return store(folder, write, origin, locked=self.folder)
+
+    def passed_over(self, case_id: str) -> AnnotationVersion | None:
+        """What another person saved just before the newest version, which was not drawn from it; None: nothing.
+
+        Raises:
+            CohortError: there is no such case.
+        """
+        return passed_over(self._layout.annotations(self.case(case_id).id))
 
     def state(self, case_id: str) -> CaseState:
         """How far a case is, by its newest annotation and the rounds' predictions."""

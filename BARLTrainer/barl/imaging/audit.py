@@ -15,6 +15,7 @@ from barl.cohort.labels import BACKGROUND
 from barl.errors import InputError
 from barl.imaging.annotations import load_annotation
 from barl.imaging.geometry import Geometry
+from barl.imaging.partial import doubt_about_plane
 from barl.imaging.volumes import Volume, read_geometry, read_volume
 
 Array = npt.NDArray[Any]
@@ -152,7 +153,8 @@ def _check_annotation(cohort: Cohort, case: Case, seen: _Seen) -> Iterator[Findi
 
 
 def _check_labels(cohort: Cohort, case: Case, version: AnnotationVersion, seen: _Seen) -> Iterator[Finding]:
-    counts = _count_voxels(load_annotation(cohort, version))
+    labels = load_annotation(cohort, version)
+    counts = _count_voxels(labels)
     seen.annotated[case.role] += 1
     if case.role is Role.TRAINING:
         seen.training_voxels.update(counts)
@@ -164,6 +166,23 @@ def _check_labels(cohort: Cohort, case: Case, version: AnnotationVersion, seen: 
         )
     if version.coverage.kind is CoverageKind.SCRIBBLES and not counts[BACKGROUND]:
         yield _warning(case.id, NO_BACKGROUND.format(number=version.number), PAINT_BACKGROUND)
+    yield from _check_plane(case.id, version, labels)
+    other = cohort.passed_over(case.id)
+    if other is not None:
+        yield _warning(
+            case.id,
+            f"Annotation {version.number} ({version.author}) was not drawn from annotation {other.number} "
+            f"({other.author}), which is kept but does not count.",
+            "If two people drew at once, open both, put into one what is missing in it, and save it.",
+        )
+
+
+def _check_plane(case_id: str, version: AnnotationVersion, labels: Array) -> Iterator[Finding]:
+    axis = version.coverage.axis
+    doubt = "" if axis is None else doubt_about_plane((labels != BACKGROUND) & (labels != UNKNOWN), axis)
+    if doubt:
+        advice = "If the structure really is that thin, nothing needs to be done."
+        yield _warning(case_id, f"Annotation {version.number} needs a second look. {doubt}", advice)
 
 
 def _count_voxels(labels: npt.NDArray[np.uint8]) -> Counter[int]:

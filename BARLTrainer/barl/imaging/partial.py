@@ -24,6 +24,9 @@ _FEWEST_VOXELS = 30
 _ALONE, _TOGETHER = 0.05, 0.5
 """Shares of drawn voxels that go on into the next slice: of slices drawn one by one, of a structure cut across."""
 
+_FEW, _TIMES = 3.0, 3.0
+"""Neighboring slices that somebody may have drawn at once, and how much farther a structure that they cut goes on."""
+
 
 def add_strokes(array: Labels, source: LabelMap, image: Geometry, outside: int) -> Labels:
     """Put what was painted on a finer grid where nearest neighbors have missed it.
@@ -105,6 +108,29 @@ def refuse_other_plane(drawn: Mask, axis: int, case_id: str) -> None:
             )
 
 
+def doubt_about_plane(drawn: Mask, axis: int) -> str:
+    """What to ask where two or three neighboring slices of another plane look like a thin structure; empty elsewhere.
+
+    Both are possible, so it is asked and not refused.
+
+    Args:
+        drawn: where a structure is drawn.
+        axis: of the coverage.
+    """
+    if np.count_nonzero(drawn) < _FEWEST_VOXELS or _slices(drawn, axis) < _FEWEST_SLICES:
+        return ""
+    thick = [_mean_run(drawn, one) for one in range(3)]
+    for other in range(3):
+        rest = [thick[one] for one in range(3) if one != other]
+        if other != axis and thick[other] <= _FEW and min(rest) >= _TIMES * thick[other]:
+            return (
+                f"What is drawn is about {thick[other]:.0f} {AXES[other]} (axis {other}) thick, and goes on through "
+                f"{_slices(drawn, axis)} {AXES[axis]} (axis {axis}). If it was drawn in {AXES[other]}, save it again "
+                f"with axis {other}: as it is, the rest of all these {AXES[axis]} counts as background."
+            )
+    return ""
+
+
 def _slices(drawn: Mask, axis: int) -> int:
     others = tuple(one for one in range(3) if one != axis)
     return int(np.count_nonzero(drawn.any(axis=others)))
@@ -118,3 +144,10 @@ def _share_going_on(drawn: Mask, axis: int) -> float:
     touching[1:] |= pairs
     touching[:-1] |= pairs
     return float(np.count_nonzero(touching) / np.count_nonzero(drawn))
+
+
+def _mean_run(drawn: Mask, axis: int) -> float:
+    """How many drawn voxels follow each other along an axis, on average."""
+    moved = np.moveaxis(drawn, axis, 0)
+    starts = int(np.count_nonzero(moved[0])) + int(np.count_nonzero(moved[1:] & ~moved[:-1]))
+    return float(np.count_nonzero(drawn) / max(1, starts))

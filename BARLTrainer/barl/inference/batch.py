@@ -14,8 +14,13 @@ from barl.errors import BarlError, InputError, StorageError
 from barl.imaging.volumes import VOLUME_SUFFIXES, read_volume
 from barl.inference.devices import choose_device, set_cpu_threads
 from barl.inference.predictor import Predictor
+from barl.inference.regions import Mask
 from barl.inference.results import ResultPaths, files_in_the_way, is_finished, write_prediction
 
+NOTHING_FOUND = (
+    "No structure was found, so there is no region to look at either. Check that it is the kind of volume that the "
+    "model has learned from; or annotate it and train on."
+)
 _MOST_TOLD = 10
 OnProgress = Callable[[float, str], None]
 
@@ -28,6 +33,8 @@ class Job:
     """Names the result files."""
 
     image: Path
+    known: Callable[[], Mask | None] = lambda: None
+    """Where a person has annotated already, (D, H, W), asked when it is this volume's turn; None: nowhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +156,9 @@ def _segment_one(predictor: Predictor, job: Job, paths: ResultPaths, report: Cal
     try:
         prediction = predictor.predict(read_volume(job.image), report)
         seconds = time.perf_counter() - start
-        record = write_prediction(paths, prediction, job.image, predictor.card, seconds, mirrored=predictor.mirror)
+        record = write_prediction(
+            paths, prediction, job.image, predictor.card, seconds, mirrored=predictor.mirror, known=job.known()
+        )
     except StorageError:
         raise
     except BarlError as error:
@@ -161,6 +170,7 @@ def _segment_one(predictor: Predictor, job: Job, paths: ResultPaths, report: Cal
         case=job.case,
         image=job.image,
         state="done",
+        message="" if any(record["volumes_ml"].values()) else NOTHING_FOUND,
         seconds=time.perf_counter() - start,
         volumes_ml=record["volumes_ml"],
         mean_uncertainty=record["mean_uncertainty"],

@@ -7,7 +7,7 @@ voxels' probabilities of error. Ties are broken by place, so that the same maps 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,9 @@ from barl.inference.unlikely_pieces import UnlikelyPiece, unlikely_pieces
 from barl.inference.unsure_places import UnsureVoxels, Windows, unsure_voxels
 
 Integers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+_SURE = np.uint8(0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +109,7 @@ def find_regions(
     geometry: Geometry,
     table: LabelTable,
     settings: RegionSettings = RegionSettings(),
+    known: Mask | None = None,
 ) -> list[Region]:
     """The regions of a prediction, at most ``settings.most``; none where nothing is labeled.
 
@@ -117,6 +121,7 @@ def find_regions(
         geometry: the grid of all of them.
         table: names and values of the classes.
         settings: what is worth a look.
+        known: (D, H, W) where a person has annotated already: nobody is asked twice.
 
     Raises:
         InputError: the prediction has no uncertainty, or its arrays do not lie on the grid.
@@ -126,11 +131,14 @@ def find_regions(
             "Regions need the maps of uncertainty and disagreement, and this prediction has none. "
             "Predict the case again."
         )
-    for name, array in {"labels": labels, "rival": rival, "entropy": entropy, "disagreement": disagreement}.items():
-        if array.shape != geometry.shape:
+    arrays = {"labels": labels, "rival": rival, "entropy": entropy, "disagreement": disagreement, "known": known}
+    for name, array in arrays.items():
+        if array is not None and array.shape != geometry.shape:
             raise InputError(f"{name} must have the shape of the grid, {geometry.shape}, got {array.shape}.")
     if not labels.any():
         return []
+    if known is not None:
+        entropy, disagreement = np.where(known, _SURE, entropy), np.where(known, _SURE, disagreement)
     search = _Search(labels, geometry, table, settings)
     tables = error_by_entropy(table.num_classes), error_by_disagreement()
     unsure = unsure_voxels(labels, rival, entropy, disagreement, tables, settings.least_error)
@@ -139,7 +147,7 @@ def find_regions(
     pieces = unlikely_pieces(
         labels, share=settings.unlikely_share, least_voxels=search.least_voxels, most=settings.most
     )
-    for piece in pieces:
+    for piece in pieces if known is None else _not_drawn(pieces, known, search.least_voxels):
         region, taken = search.of_piece(piece, unsure)
         windows.forget(taken)
         found.append(region)
@@ -147,6 +155,15 @@ def find_regions(
     for rows in windows.places(settings.most, search.least_voxels):
         found.append(search.of_place(unsure, rows, bool(disagreeing[rows].mean() > 0.5)))
     return _ranked(found, settings.most)
+
+
+def _not_drawn(pieces: Sequence[UnlikelyPiece], known: Mask, least_voxels: float) -> Iterator[UnlikelyPiece]:
+    """What is left of islands and holes where nobody has drawn."""
+    flat = known.reshape(-1)
+    for piece in pieces:
+        left = piece.flat[~flat[piece.flat]]
+        if len(left) and len(left) >= least_voxels:
+            yield replace(piece, flat=left)
 
 
 def _ranked(regions: Sequence[Region], most: int) -> list[Region]:

@@ -19,7 +19,7 @@ from barl.imaging.volumes import write_volume
 from barl.inference.expected_error import LEVELS
 from barl.inference.model_folder import ModelCard
 from barl.inference.predictor import Prediction
-from barl.inference.regions import find_regions
+from barl.inference.regions import Mask, find_regions
 from barl.inference.shells import doubt_by_label
 
 FORMAT_VERSION = 1
@@ -100,8 +100,18 @@ def write_prediction(
     seconds: float,
     *,
     mirrored: bool = False,
+    known: Mask | None = None,
 ) -> dict[str, Any]:
     """Write all files of a case, each whole or not at all; returns the record.
+
+    Args:
+        paths: where.
+        prediction: of the case.
+        image: what was predicted.
+        card: the model's.
+        seconds: how long it took.
+        mirrored: whether mirrored windows were asked about, too.
+        known: (D, H, W) where a person has annotated already: no region is proposed there.
 
     Raises:
         StorageError: the folder cannot be written, or the disk is full.
@@ -128,7 +138,7 @@ def write_prediction(
         "calibration": _calibration(card),
         "mirrored": mirrored,
         "seconds": round(seconds, 2),
-        "regions": _regions(prediction),
+        "regions": _regions(prediction, known),
     }
     write_json(paths.record, record)
     with storage_errors(paths.record):
@@ -146,7 +156,7 @@ def _doubt(prediction: Prediction) -> dict[str, float | None]:
     }
 
 
-def _regions(prediction: Prediction) -> list[dict[str, Any]]:
+def _regions(prediction: Prediction, known: Mask | None) -> list[dict[str, Any]]:
     found = find_regions(
         prediction.labels,
         prediction.rival,
@@ -154,6 +164,7 @@ def _regions(prediction: Prediction) -> list[dict[str, Any]]:
         prediction.disagreement,
         prediction.geometry,
         prediction.table,
+        known=known,
     )
     return [region.to_json() for region in found]
 

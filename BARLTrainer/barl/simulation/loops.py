@@ -97,11 +97,17 @@ def _refuse_another(output: Path, cohort: Cohort, measured: Sequence[str], setti
     write_json(path, asked)
 
 
+def _a_round(settings: SimulationSettings) -> str:
+    if settings.refine_steps is None:
+        return f"{settings.steps} steps of {settings.method}"
+    return f"{settings.refine_steps} steps of {settings.method} on from the weights before; at first {settings.steps}"
+
+
 def _facts(cohort: Cohort, measured: Sequence[str], settings: SimulationSettings) -> dict[str, str]:
     return {
         "Cohort": f"{cohort.name}, {len(cohort.cases)} cases",
         "Measured": f"{len(measured)} cases, never trained on",
         "Annotated first": f"{settings.start_cases} cases",
-        "A round": f"{settings.steps} steps of {settings.method}",
+        "A round": _a_round(settings),
         "Outside of corrected regions": settings.elsewhere,
     }

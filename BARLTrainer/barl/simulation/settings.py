@@ -48,7 +48,10 @@ class SimulationSettings:
     """With ``regions``: whether the rest of a prediction stays unknown or counts as right."""
 
     steps: int = 200
-    """Of every training."""
+    """Of every training; with ``refine_steps`` of the first one."""
+
+    refine_steps: int | None = None
+    """Steps of every later training, which then goes on from the weights of the one before; None: each begins anew."""
 
     method: str = "barl"
     device: str = "auto"
@@ -65,6 +68,8 @@ class SimulationSettings:
         for name in ("rounds", "start_cases", "cases_per_round", "slices_per_round", "regions_per_round", "steps"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        if self.refine_steps is not None and self.refine_steps < 1:
+            raise SettingsError(f"refine_steps must be 1 or more, got {self.refine_steps}")
         if self.elsewhere not in ELSEWHERE:
             raise SettingsError(f"elsewhere must be one of {ELSEWHERE}, got {self.elsewhere!r}")
         if self.slice_axis not in (0, 1, 2):
@@ -73,5 +78,13 @@ class SimulationSettings:
             raise SettingsError(f"margin_mm must be from 0 to 1000, got {self.margin_mm}")
 
     def rounds_of(self, strategy: str) -> int:
-        """Corrections that a strategy makes."""
-        return 1 if strategy == EVERYTHING else self.rounds
+        """Trainings of a strategy after the first one. Everything needs one, but takes as many steps as the others."""
+        return 1 if strategy == EVERYTHING and self.refine_steps is None else self.rounds
+
+    def steps_of(self, number: int) -> int:
+        """Steps of the training of a round; 0 is the first."""
+        return self.steps if number == 0 or self.refine_steps is None else self.refine_steps
+
+    def steps_until(self, number: int) -> int:
+        """Steps that the weights of a round have learned in all."""
+        return self.steps if self.refine_steps is None else self.steps + number * self.refine_steps

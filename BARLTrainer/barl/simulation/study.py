@@ -30,6 +30,7 @@ from barl.training.job import create
 _AUTHOR = "simulated"
 _POLL_SECONDS = 0.25
 _START = "start"
+_SEEDS_APART = 1_000_003
 
 
 class Study:
@@ -85,7 +86,7 @@ class Study:
             cost=cost,
             dice=fmean(by_case) if by_case else 0.0,
             dice_by_class={name: fmean(values) for name, values in classes.items() if values},
-            steps=self.settings.steps,
+            steps=self.settings.steps_until(number),
         )
 
     def _start(self, seed: int) -> tuple[Cohort, Cost]:
@@ -170,7 +171,7 @@ class Study:
             JobFailedError: it failed.
         """
         rounds = cohort.rounds()
-        folder = rounds[number] if len(rounds) > number else create(cohort.folder, self._wish(seed))
+        folder = rounds[number] if len(rounds) > number else create(cohort.folder, self._wish(rounds, seed))
         if read_status(folder).state in (State.RUNNING, State.STOPPING):
             _wait(folder, say)  # It outlived the call that was cut short.
         if read_status(folder).state is State.FINISHED:
@@ -182,12 +183,16 @@ class Study:
                 f"The training {folder} ended as {status.state.value}: {status.error or 'see its log'}"
             )
 
-    def _wish(self, seed: int) -> dict[str, Any]:
-        asked = self.settings
+    def _wish(self, rounds: Sequence[Path], seed: int) -> dict[str, Any]:
+        """Of the training after these rounds."""
+        asked, number = self.settings, len(rounds)
+        goes_on = asked.refine_steps is not None and number > 0
         return {
             "method": asked.method,
-            "steps": asked.steps,
-            "seed": seed,
+            "steps": asked.steps_of(number),
+            "from_round": int(rounds[-1].name) if goes_on else None,
+            # Whoever goes on must not see the patches of the first training again.
+            "seed": seed + _SEEDS_APART * number if goes_on else seed,
             "preset": "quick",
             "device": asked.device,
             "precision": asked.precision,

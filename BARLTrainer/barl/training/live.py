@@ -22,6 +22,8 @@ from barl.training.preparation import IN_THE_AIR, refuse_nothing_annotated
 from barl.training.reporter import Reporter
 from barl.training.watch import Change, CohortWatch, News, Trouble, WatchThread
 
+_KEPT = "What was learned so far is kept: barl jobs resume goes on from there."
+
 
 class LiveCases:
     """The cases of a running round.
@@ -71,7 +73,7 @@ class LiveCases:
         before = self._data.classes()
         for change in changes:
             self._apply(change, step)
-        refuse_nothing_annotated(self._data, self._cohort)
+        refuse_nothing_annotated(self._data, self._cohort, _KEPT)
         self._warn_of_lost_classes(before)
         self._refresh()
         return json.dumps({"cases": [_words(one) for one in changes], "fingerprint": self._data.fingerprint()})

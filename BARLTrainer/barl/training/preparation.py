@@ -155,16 +155,20 @@ def prepare(cohort: Cohort, plan: Plan, networks: int, device: torch.device, rep
     return data
 
 
-def refuse_nothing_annotated(data: RoundData, cohort: Cohort) -> None:
+def refuse_nothing_annotated(data: RoundData, cohort: Cohort, way_on: str = "") -> None:
     """A training needs something to learn from.
+
+    Args:
+        data: of the round.
+        cohort: for the message.
+        way_on: how it goes on after that; a sentence for the end of the message.
 
     Raises:
         CohortError: there is no annotated training case.
     """
     if not data.labeled:
-        raise CohortError(
-            f"Cohort {cohort.name} has no annotated training case. Annotate at least one, or import a label file."
-        )
+        words = "has no annotated training case. Annotate at least one, or import a label file."
+        raise CohortError(f"Cohort {cohort.name} {words} {way_on}".rstrip())
 
 
 def _summary(data: RoundData) -> str:

@@ -13,9 +13,8 @@ import torch
 from torch import nn
 
 from barl import __version__
-from barl.cohort import CaseState, Cohort, Role
+from barl.cohort import Cohort
 from barl.errors import JobError, OutOfMemoryError, SettingsError
-from barl.inference.batch import Job, segment
 from barl.inference.devices import choose_precision, set_cpu_threads
 from barl.inference.model_folder import ModelCard, read_card, read_weights, write_calibration, write_model
 from barl.inference.predictor import Predictor
@@ -32,7 +31,8 @@ from barl.training.live import LiveCases
 from barl.training.loop import Batches, Training, train
 from barl.training.memory import smaller_patch
 from barl.training.plan import Plan, read_plan, write_plan
-from barl.training.preparation import fitting_plan, prepare, refuse_errors, without_path
+from barl.training.predicting import predict_cases
+from barl.training.preparation import fitting_plan, prepare, refuse_errors
 from barl.training.reporter import Reporter, SilentReporter, StopAskedError
 from barl.training.sampler import Sampler, SamplerSettings
 from barl.training.validation import ValidationCase, mean_dice
@@ -83,7 +83,8 @@ def _train_and_predict(folder: Path, cohort: Cohort, job: TrainingJob, group: Gr
         raise StopAskedError
     card = _calibrated(files.model, card, training, data.validation, reporter)
     if job.predict:
-        _predict(cohort, card, training, files.predictions, reporter)
+        training.model.eval()
+        predict_cases(_predictor(card, training), cohort, files.predictions, reporter)
         write_ranking(cohort, folder)
 
 
@@ -318,29 +319,3 @@ def _card(cohort: Cohort, job: TrainingJob, plan: Plan, training: Training) -> M
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         },
     )
-
-
-def _predict(cohort: Cohort, card: ModelCard, training: Training, folder: Path, reporter: Reporter) -> None:
-    """Predict what nobody has fully annotated, and the validation cases.
-
-    Raises:
-        StopAskedError: the job is to stop; what is predicted stays.
-    """
-    training.model.eval()
-    cohort.reload()  # Roles may have changed while it trained.
-    jobs = [
-        Job(case=case.id, image=cohort.image_path(case.id))
-        for case in cohort.cases
-        if case.role is not Role.EXCLUDED
-        and (case.role is Role.VALIDATION or cohort.state(case.id) not in (CaseState.ANNOTATED, CaseState.ACCEPTED))
-    ]
-    outcomes = segment(
-        _predictor(card, training), jobs, folder, on_progress=lambda share, _: reporter.stage("predicting", share)
-    )
-    for outcome in outcomes:
-        message = without_path(outcome.message, outcome.image)
-        reporter.prediction(
-            case=outcome.case, state=outcome.state, message=message, mean_uncertainty=outcome.mean_uncertainty
-        )
-        if outcome.state == "failed":
-            reporter.warning(f"Case {outcome.case} could not be predicted: {message}", case=outcome.case)
