@@ -1,40 +1,17 @@
-"""New cohorts: of a folder of images, or of volumes that are loaded. The open cohort is CohortLogic's."""
+"""New cohorts of volumes that are loaded. The open cohort is CohortLogic's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from barl.cohort import Cohort, LabelTable, Modality
 from barl.cohort.layout import case_id_from, checked_case_id
-from barl.errors import CohortError, ImageError
-from barl.imaging import find_volumes, read_geometry, write_volume
+from barl.errors import ImageError
+from barl.imaging import write_volume
+from BARLSegmentLib.logic.NewCohortFiles import IMAGES, newCohort, refuseSameIds
 from BARLSegmentLib.logic.SceneTypes import Node
-from BARLSegmentLib.logic.VolumeNodes import volumeOf
-
-
-def cohortFromFolder(
-    folder: Path,
-    images: Path,
-    *,
-    name: str,
-    modality: Modality,
-    labels: LabelTable,
-    copy: bool,
-    onProgress: Callable[[float, str], None],
-) -> Cohort:
-    """Make a cohort of all volumes in a folder; see ``CohortLogic.createFromFolder``."""
-    found = find_volumes(images)
-    if not found:
-        raise ImageError(f"{images} holds no volume that can be read (NIfTI, NRRD, MetaImage or a DICOM series).")
-    _refuseUnreadable(found)
-    _refuseSameIds([case_id_from(path) for path in found])
-    cohort = Cohort.create(folder, name=name, modality=modality, labels=labels)
-    for index, path in enumerate(found):
-        onProgress(index / len(found), path.name)
-        cohort.add_case(path, copy=copy)
-    onProgress(1.0, "done")
-    return cohort
+from BARLSegmentLib.logic.VolumeNodes import refuseNoVolume, volumeOf
 
 
 def cohortFromVolumes(
@@ -47,19 +24,30 @@ def cohortFromVolumes(
     labels: LabelTable,
 ) -> Cohort:
     """Make a cohort of volume nodes, whose voxels are written into it; see ``CohortLogic.createFromVolumes``."""
+    ids = checkedIds(volumeNodes, caseIds)
+    with newCohort(folder, name=name, modality=modality, labels=labels) as cohort:
+        for caseId, node in zip(ids, volumeNodes, strict=True):
+            volume = volumeOf(node)
+            path = cohort.folder / IMAGES / f"{caseId}.nrrd"
+            write_volume(path, volume.array, volume.geometry)
+            cohort.add_case(path, case_id=caseId)
+    return cohort
+
+
+def checkedIds(volumeNodes: Sequence[Node], caseIds: Sequence[str]) -> list[str]:
+    """The ids, when each of the nodes can be a case.
+
+    Raises:
+        CohortError: an id is not allowed, or two are the same.
+        ImageError: no nodes, another number of ids, or a node cannot be used; no voxel is looked at.
+    """
     ids = [checked_case_id(one) for one in caseIds]
     if not ids or len(ids) != len(volumeNodes):
         raise ImageError(f"Choose at least one volume, and one id for each: {len(volumeNodes)} and {len(ids)} came.")
-    _refuseSameIds(ids)
+    refuseSameIds(ids)
     for node in volumeNodes:
         _refuseUnfit(node)
-    cohort = Cohort.create(folder, name=name, modality=modality, labels=labels)
-    for caseId, node in zip(ids, volumeNodes, strict=True):
-        volume = volumeOf(node)
-        path = cohort.folder / "images" / f"{caseId}.nrrd"
-        write_volume(path, volume.array, volume.geometry)
-        cohort.add_case(path, case_id=caseId)
-    return cohort
+    return ids
 
 
 def idsFor(volumeNodes: Sequence[Node]) -> tuple[str, ...]:
@@ -80,24 +68,4 @@ def _refuseUnfit(node: Node) -> None:
             f"The volume {node.GetName()} is under a transform. Harden it (right-click its transform in the Data "
             "module), or take it out of the transform, and try again."
         )
-    volumeOf(node)
-
-
-def _refuseUnreadable(images: Sequence[Path]) -> None:
-    problems = []
-    for image in images:
-        try:
-            read_geometry(image)
-        except ImageError as error:
-            problems.append(str(error))
-    if problems:
-        raise ImageError("Nothing was made, for these images cannot be used:\n" + "\n".join(problems))
-
-
-def _refuseSameIds(ids: Sequence[str]) -> None:
-    folded = [one.casefold() for one in ids]
-    twice = sorted({one for one in folded if folded.count(one) > 1})
-    if twice:
-        raise CohortError(
-            f"Two images would be the same case: {', '.join(twice)}. Rename one of each, or choose the ids yourself."
-        )
+    refuseNoVolume(node)

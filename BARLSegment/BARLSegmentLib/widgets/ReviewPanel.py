@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -93,9 +93,13 @@ class ReviewPanel:
         rows: tuple[CaseRow, ...] = ()
         if self.cohort.isOpen:
             with self.message.telling(keep=True):
-                rows = tuple(byNeed(self.cohort.table()))
-        self.state.rows = rows
-        self._showRows()
+                rows = self.cohort.table()
+        self.showRows(rows)
+
+    def showRows(self, rows: Sequence[CaseRow]) -> None:
+        """Show those of the case table that are predicted; lines that are as before are left alone."""
+        before, self.state.rows = self.state.rows, tuple(byNeed(rows))
+        self._showRows(before)
         self._showChoices()
 
     def load(self, caseId: str) -> None:
@@ -198,11 +202,13 @@ class ReviewPanel:
             self.results.remove(self.state.shown)
             self.state.shown = None
 
-    def _showRows(self) -> None:
+    def _showRows(self, before: tuple[CaseRow, ...]) -> None:
         table = self.ui.predictionTable
         blocked = table.blockSignals(True)
         table.setRowCount(len(self.state.rows))
         for number, row in enumerate(self.state.rows):
+            if number < len(before) and before[number] == row:
+                continue
             unsure = "" if row.meanUncertainty is None else f"{row.meanUncertainty:.2f}"
             for column, text in enumerate((row.caseId, stateWord(row.state, row.role), unsure, row.reason)):
                 item = qt.QTableWidgetItem(text)

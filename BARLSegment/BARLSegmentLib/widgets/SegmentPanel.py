@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ import slicer
 
 from BARLSegmentLib.Examination import Examination
 from BARLSegmentLib.logic.BatchLogic import BatchLogic
+from BARLSegmentLib.logic.ChildWork import Work
 from BARLSegmentLib.logic.CohortLogic import CohortEvent, CohortLogic
 from BARLSegmentLib.logic.CorrectionLogic import CorrectionLogic
 from BARLSegmentLib.logic.MonitorLogic import Change, MonitorEvent, MonitorLogic
@@ -26,6 +27,7 @@ from BARLSegmentLib.widgets.EditorPanel import EditorPanel
 from BARLSegmentLib.widgets.LabelPresets import readPresets
 from BARLSegmentLib.widgets.NextStep import nextStep
 from BARLSegmentLib.widgets.ReviewPanel import ReviewPanel, ReviewWish
+from BARLSegmentLib.widgets.TableRefresh import TableRefresh
 from BARLSegmentLib.widgets.TrainPanel import TrainPanel
 
 AUTOSAVE_TICK_MS = 5000
@@ -45,6 +47,10 @@ class Logics(Protocol):
     review: ReviewLogic
     batch: BatchLogic
 
+    def startWork(self, request: Mapping[str, Any]) -> Work:
+        """Begin what takes long, in a process of its own."""
+        ...
+
 
 class SegmentPanel:
     """Makes the panels and carries what one of them wants to the others.
@@ -60,7 +66,7 @@ class SegmentPanel:
         self.widget = loadUi("SegmentPanel")
         self.ui = slicer.util.childWidgetVariables(self.widget)
         presets = readPresets(resources / "LabelPresets.json")
-        self.cohort = CohortPanel(logic.cohort, logic.scene, loadUi, presets)
+        self.cohort = CohortPanel(logic.cohort, logic.scene, logic.startWork, loadUi, presets)
         self.editor = EditorPanel(logic.correction, logic.cohort, logic.scene, loadUi)
         self.train = TrainPanel(logic.train, logic.monitor, logic.cohort, logic.examination, logic.scene, loadUi)
         self.review = ReviewPanel(
@@ -76,6 +82,12 @@ class SegmentPanel:
         )
         for step, panel in self._steps:
             step.layout().addWidget(panel.widget)
+        self.refreshing = TableRefresh(
+            logic.cohort,
+            self.widget,
+            (self.cohort.showRows, self.review.showRows, lambda _rows: self._showNext()),
+            self.cohort.message,
+        )
         self.timer = qt.QTimer(self.widget)
         self.timer.setInterval(AUTOSAVE_TICK_MS)
         self._tag: Any = None
@@ -113,6 +125,7 @@ class SegmentPanel:
         """Undo everything."""
         self.exit()
         self.timer.stop()
+        self.refreshing.cleanup()
         self._connections.undoAll()
         for _step, panel in self._steps:
             panel.cleanup()
@@ -153,8 +166,8 @@ class SegmentPanel:
     def _onMonitorEvent(self, event: MonitorEvent) -> None:
         predicted = event.event is not None and event.event.get("kind") == "prediction" and not event.isPast
         if predicted or event.change is Change.ENDED:
-            self.cohort.refresh()
-            self.review.refresh()
+            self.refreshing.request()
+        if event.change is Change.ENDED:
             self.batch.refresh()
         if event.change in (Change.STATUS, Change.ENDED):
             self._showNext()
