@@ -158,6 +158,10 @@ class BARLSegmentLogic(ScriptedLoadableModuleLogic):
 
         return ChildWork(request, python=pythonProgram(), environment=slicer.util.startupEnvironment())
 
+    def loadSampleScans(self):
+        """Add the tutorial's synthetic scans to the scene; returns their nodes."""
+        return loadSampleScans()
+
     def cleanup(self):
         """Undo all observations; unsaved drawing is kept as drafts, and a training goes on."""
         for part in (self.review, self.overlay, self.monitor, self.correction, self.cohort):

@@ -1,7 +1,7 @@
 """What takes long with a cohort, in a process of its own: ``python -m BARLSegmentLib.logic.CohortWork``.
 
-It reads one request, a JSON object in one line, from standard input, and writes answers to standard output, one JSON
-object a line: ``{"share": 0.4, "what": "scan_03.nrrd"}`` now and then, last ``{"answer": ...}`` or ``{"error": "..."}``.
+It reads one request, a JSON object in one line, from standard input, and writes answers to standard output, a JSON
+object a line: now and then ``{"share": 0.4, "what": "scan_03.nrrd"}``, last ``{"answer": ...}`` or ``{"error": ...}``.
 When standard input is closed, by whoever cancels or because that program has ended, the work ends and leaves nothing.
 """
 

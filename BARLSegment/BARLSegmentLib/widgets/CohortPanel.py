@@ -16,7 +16,7 @@ from BARLSegmentLib.logic.CaseTable import CaseRow
 from BARLSegmentLib.logic.ChildWork import StartWork
 from BARLSegmentLib.logic.CohortLogic import CohortEvent, CohortLogic
 from BARLSegmentLib.logic.Observers import Observers
-from BARLSegmentLib.logic.SceneTypes import Scene
+from BARLSegmentLib.logic.SceneTypes import Node, Scene
 from BARLSegmentLib.widgets.CohortCheck import CohortCheck
 from BARLSegmentLib.widgets.Connections import Connections
 from BARLSegmentLib.widgets.LabelPresets import LabelPreset
@@ -56,6 +56,7 @@ class CohortPanel:
         logic: the cohort.
         scene: where loaded volumes are.
         startWork: begins what takes long, in a process of its own.
+        loadSamples: brings the sample scans into the scene.
         loadUi: gives the widget of a .ui file.
         presets: label tables to start from.
     """
@@ -65,10 +66,11 @@ class CohortPanel:
         logic: CohortLogic,
         scene: Scene,
         startWork: StartWork,
+        loadSamples: Callable[[], Sequence[Node]],
         loadUi: Callable[[str], Any],
         presets: list[LabelPreset],
     ) -> None:
-        self.logic = logic
+        self.logic, self._loadSamples = logic, loadSamples
         self.state = CohortState()
         self.widget = loadUi("CohortPanel")
         self.ui = slicer.util.childWidgetVariables(self.widget)
@@ -108,6 +110,17 @@ class CohortPanel:
             cohort = self.logic.open(Path(folder))
             self.message.good(_("{name} is open. Cases: {n}.").format(name=cohort.name, n=len(cohort.cases)))
 
+    def loadSamples(self) -> None:
+        """Bring the sample scans into the scene, and open the form for a cohort of them."""
+        with self.message.telling():
+            nodes = self._loadSamples()
+            self.form.useScene()
+            self.message.good(
+                _("Sample scans in the scene: {n}. Choose an empty folder, and press Create cohort.").format(
+                    n=len(nodes)
+                )
+            )
+
     def selectedCase(self) -> str | None:
         """The case of the selected line."""
         item = self.ui.caseTable.item(self.ui.caseTable.currentRow(), 0)
@@ -131,6 +144,7 @@ class CohortPanel:
     def _connect(self) -> None:
         ui, connect = self.ui, self._connections.signal
         connect(ui.openButton, "clicked(bool)", lambda _checked: self.open(ui.folderPath.currentPath))
+        connect(ui.sampleButton, "clicked(bool)", lambda _checked: self.loadSamples())
         connect(ui.loadButton, "clicked(bool)", lambda _checked: self._wishToLoad(self.selectedCase()))
         connect(ui.caseTable, "cellActivated(int,int)", lambda _row, _column: self._wishToLoad(self.selectedCase()))
         connect(ui.caseTable, "itemSelectionChanged()", self._showChoices)
@@ -186,6 +200,7 @@ class CohortPanel:
         self.ui.roleCombo.enabled = row is not None
         if row is not None:
             self.ui.roleCombo.currentIndex = _ROLES.index(row.role)
+        self.ui.welcomeRow.visible = not self.logic.isOpen
         for widget in (self.ui.caseTable, self.ui.loadButton, self.ui.roleLabel, self.ui.roleCombo):
             widget.visible = self.logic.isOpen
         self.check.show()

@@ -15,12 +15,13 @@ from barl.errors import CohortError
 from BARLSegmentLib.logic.ChildWork import StartWork, WorkLook
 from BARLSegmentLib.logic.CohortLogic import CohortLogic
 from BARLSegmentLib.logic.CohortMaking import CohortWish, FromFolder, FromVolumes
-from BARLSegmentLib.logic.SceneTypes import Node, Scene, nodesOf
+from BARLSegmentLib.logic.SceneTypes import Node, Scene
 from BARLSegmentLib.widgets.CohortCheck import POLL_MS
 from BARLSegmentLib.widgets.Connections import Connections
 from BARLSegmentLib.widgets.LabelPresets import LabelPreset
 from BARLSegmentLib.widgets.LabelTableEditor import LabelTableEditor
 from BARLSegmentLib.widgets.MessageLine import MessageLine
+from BARLSegmentLib.widgets.VolumeChecklist import VolumeChecklist
 from BARLSegmentLib.widgets.Words import modalityWord
 
 _FOLDER, _SCENE = range(2)
@@ -48,12 +49,13 @@ class NewCohortForm:
         message: MessageLine,
         startWork: StartWork,
     ) -> None:
-        self._logic, self._scene, self._ui, self._presets, self._message = logic, scene, ui, presets, message
+        self._logic, self._ui, self._presets, self._message = logic, ui, presets, message
         self.startWork = startWork
         self._making: FromFolder | FromVolumes | None = None
         self.timer = qt.QTimer(ui.createButton)
         self.timer.setInterval(POLL_MS)
         self._labels = LabelTableEditor(ui.labelTable)
+        self._volumes = VolumeChecklist(scene, ui.volumeList)
         self._connections = Connections()
         self._fillChoices()
         self._connect()
@@ -69,14 +71,14 @@ class NewCohortForm:
         self._connections.undoAll()
 
     def listVolumes(self) -> None:
-        """Show the volumes in the scene; what was checked stays checked."""
-        unchecked = {item.data(qt.Qt.UserRole) for item in self._items() if item.checkState() == qt.Qt.Unchecked}
-        self._ui.volumeList.clear()
-        for node in self._volumes():
-            item = qt.QListWidgetItem(node.GetName())
-            item.setData(qt.Qt.UserRole, node.GetID())
-            item.setCheckState(qt.Qt.Unchecked if node.GetID() in unchecked else qt.Qt.Checked)
-            self._ui.volumeList.addItem(item)
+        """Show the volumes in the scene; what was unchecked stays unchecked."""
+        self._volumes.refresh()
+
+    def useScene(self) -> None:
+        """Open the form for volumes of the scene."""
+        self._ui.newSection.collapsed = False
+        self._ui.sourceCombo.currentIndex = _SCENE
+        self.listVolumes()
 
     @property
     def isMaking(self) -> bool:
@@ -90,7 +92,7 @@ class NewCohortForm:
             if self._ui.sourceCombo.currentIndex == _FOLDER:
                 self._making = FromFolder(wish, self._imageFolder(), self.startWork)
             else:
-                self._making = FromVolumes(wish, self._checkedVolumes(), self.startWork)
+                self._making = FromVolumes(wish, self._volumes.checked(), self.startWork)
             self._message.info(_("Looking at the images..."))
             self.timer.start()
         self._show()
@@ -194,14 +196,3 @@ class NewCohortForm:
         if not text or not Path(text).is_dir():
             raise CohortError(_("Choose the folder that holds the images."))
         return Path(text)
-
-    def _checkedVolumes(self) -> list[Node]:
-        checked = [item for item in self._items() if item.checkState() == qt.Qt.Checked]
-        return [self._scene.GetNodeByID(item.data(qt.Qt.UserRole)) for item in checked]
-
-    def _volumes(self) -> list[Node]:
-        nodes = nodesOf(self._scene, "vtkMRMLScalarVolumeNode")
-        return [node for node in nodes if not node.IsA("vtkMRMLLabelMapVolumeNode") and not node.GetHideFromEditors()]
-
-    def _items(self) -> list[Any]:
-        return [self._ui.volumeList.item(row) for row in range(self._ui.volumeList.count)]

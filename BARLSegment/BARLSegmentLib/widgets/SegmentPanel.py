@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import qt
 import slicer
+from slicer.i18n import tr as _
 
 from BARLSegmentLib.Examination import Examination
 from BARLSegmentLib.logic.BatchLogic import BatchLogic
@@ -16,9 +18,10 @@ from BARLSegmentLib.logic.CohortLogic import CohortEvent, CohortLogic
 from BARLSegmentLib.logic.CorrectionLogic import CorrectionLogic
 from BARLSegmentLib.logic.MonitorLogic import Change, MonitorEvent, MonitorLogic
 from BARLSegmentLib.logic.OverlayLogic import OverlayLogic
+from BARLSegmentLib.logic.Requirements import ALL, installedVersion, unfit
 from BARLSegmentLib.logic.ResultLogic import ResultLogic
 from BARLSegmentLib.logic.ReviewLogic import ReviewLogic
-from BARLSegmentLib.logic.SceneTypes import Scene
+from BARLSegmentLib.logic.SceneTypes import Node, Scene
 from BARLSegmentLib.logic.TrainLogic import TrainLogic
 from BARLSegmentLib.widgets.BatchPanel import BatchPanel
 from BARLSegmentLib.widgets.CohortPanel import CohortPanel, CohortWish
@@ -27,6 +30,7 @@ from BARLSegmentLib.widgets.EditorPanel import EditorPanel
 from BARLSegmentLib.widgets.LabelPresets import readPresets
 from BARLSegmentLib.widgets.NextStep import nextStep
 from BARLSegmentLib.widgets.ReviewPanel import ReviewPanel, ReviewWish
+from BARLSegmentLib.widgets.Shortcuts import Shortcuts
 from BARLSegmentLib.widgets.TableRefresh import TableRefresh
 from BARLSegmentLib.widgets.TrainPanel import TrainPanel
 
@@ -51,6 +55,10 @@ class Logics(Protocol):
         """Begin what takes long, in a process of its own."""
         ...
 
+    def loadSampleScans(self) -> Sequence[Node]:
+        """Bring the sample scans into the scene."""
+        ...
+
 
 class SegmentPanel:
     """Makes the panels and carries what one of them wants to the others.
@@ -66,13 +74,13 @@ class SegmentPanel:
         self.widget = loadUi("SegmentPanel")
         self.ui = slicer.util.childWidgetVariables(self.widget)
         presets = readPresets(resources / "LabelPresets.json")
-        self.cohort = CohortPanel(logic.cohort, logic.scene, logic.startWork, loadUi, presets)
+        self.cohort = CohortPanel(logic.cohort, logic.scene, logic.startWork, logic.loadSampleScans, loadUi, presets)
         self.editor = EditorPanel(logic.correction, logic.cohort, logic.scene, loadUi)
         self.train = TrainPanel(logic.train, logic.monitor, logic.cohort, logic.examination, logic.scene, loadUi)
         self.review = ReviewPanel(
             logic.cohort, logic.results, logic.overlay, logic.review, lambda: logic.correction.author, loadUi
         )
-        self.batch = BatchPanel(logic.batch, logic.cohort, loadUi)
+        self.batch = BatchPanel(logic.batch, logic.cohort, logic.scene, loadUi)
         self._steps: tuple[tuple[Any, Any], ...] = (
             (self.ui.cohortStep, self.cohort),
             (self.ui.editorStep, self.editor),
@@ -93,7 +101,9 @@ class SegmentPanel:
         self._tag: Any = None
         self._parameters: Any = None
         self._connections = Connections()
+        self.shortcuts = Shortcuts(self.widget)
         self._connect()
+        self._addShortcuts()
         self._showNext()
 
     def enter(self, parameters: Any) -> None:
@@ -111,6 +121,8 @@ class SegmentPanel:
         if parameters.cohortFolder and not self.logic.cohort.isOpen:
             self.cohort.open(parameters.cohortFolder)
         self.cohort.form.listVolumes()
+        self.batch.volumes.refresh()
+        self._showSetup()
         self._showNext()
 
     def exit(self) -> None:
@@ -125,6 +137,7 @@ class SegmentPanel:
         """Undo everything."""
         self.exit()
         self.timer.stop()
+        self.shortcuts.cleanup()
         self.refreshing.cleanup()
         self._connections.undoAll()
         for _step, panel in self._steps:
@@ -142,9 +155,38 @@ class SegmentPanel:
         observe(self.logic.monitor.observers, self._onMonitorEvent)
         observe(self.cohort.wishes, self._onCohortWish)
         observe(self.editor.saved, self._onSaved)
+        # Who draws wants to see the image: the box comes back when the effect is put down.
+        observe(self.editor.drawing, lambda isDrawing: self.logic.review.setMarkerVisible(not isDrawing))
         observe(self.review.wishes, self._onReviewWish)
         self._connections.signal(self.timer, "timeout()", self.logic.correction.tick)
         self._connections.signal(self.ui.trainStep, "contentsCollapsed(bool)", self._onTrainStep)
+
+        self._connections.signal(
+            self.ui.setupButton, "clicked(bool)", lambda _checked: slicer.util.selectModule("BARLTrainer")
+        )
+
+    def _addShortcuts(self) -> None:
+        """A key presses its button, so that what cannot be pressed cannot be typed either."""
+        review = self.review.ui
+        buttons = {
+            "Ctrl+Alt+S": self.editor.ui.saveButton,
+            "Ctrl+Alt+N": self.editor.ui.nextButton,
+            "Ctrl+Alt+T": self.train.ui.trainButton,
+            "Ctrl+Alt+U": review.overlayCheck,
+            "Ctrl+Alt+.": review.nextButton,
+            "Ctrl+Alt+,": review.previousButton,
+            "Ctrl+Alt+A": review.acceptRegionButton,
+        }
+        for key, button in buttons.items():
+            self.shortcuts.add(key, button.click)
+        for number, (step, _panel) in enumerate(self._steps, start=1):
+            self.shortcuts.add(f"Ctrl+Alt+{number}", functools.partial(self.show, step))
+
+    def _showSetup(self) -> None:
+        """Say it before the person runs into it: without its packages BARL can neither save nor train."""
+        missing = ", ".join(each.name for each in unfit(ALL, installedVersion))
+        self.ui.setupRow.visible = bool(missing)
+        self.ui.setupLabel.setText(_("To be installed once, from the internet: {packages}.").format(packages=missing))
 
     def _onCohortEvent(self, event: CohortEvent) -> None:
         if event.kind == "loaded" and event.caseId is not None:
