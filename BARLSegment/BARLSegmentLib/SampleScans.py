@@ -49,8 +49,8 @@ def loadSampleScans(addVolume: Callable[[str, Any, Any], Any], number: int = NUM
         raise InputError(
             _(
                 "The sample scans are made on this computer with BARL's packages, which are not installed yet. "
-                "That needs the internet, or a folder with wheels: open the module BARL Trainer, section Diagnostics and "
-                "installation, and try again."
+                "That needs the internet, or a folder with wheels: open the module BARL Trainer, section "
+                "Diagnostics and installation, and try again."
             )
         )
     from barl.phantom import make_case

@@ -1,4 +1,4 @@
-"""A cohort that is made bit by bit, while the window lives: voxels are staged a volume a step, the rest is a child's."""
+"""A cohort that is made bit by bit, while the window lives: a volume a step is staged, the rest is a child's."""
 
 from __future__ import annotations
 

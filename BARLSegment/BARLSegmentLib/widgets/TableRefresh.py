@@ -44,6 +44,11 @@ class TableRefresh:
         self._connections = Connections()
         self._connections.signal(self.timer, "timeout()", self.step)
 
+    @property
+    def isBusy(self) -> bool:
+        """Whether lines are still to be read or shown."""
+        return self._again or self._reading is not None or bool(self._showing)
+
     def cleanup(self) -> None:
         """Stop, and undo the connection."""
         self.timer.stop()
