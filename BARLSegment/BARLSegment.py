@@ -151,6 +151,17 @@ class BARLSegmentLogic(ScriptedLoadableModuleLogic):
         self.review = ReviewLogic(self.scene)
         self.batch = BatchLogic(self.scene, launchJob=processes.launch)
 
+    def startWork(self, request):
+        """Begin what takes long, in a process of its own; see ``CohortWork``."""
+        from BARLSegmentLib.logic.ChildWork import ChildWork
+        from BARLSegmentLib.logic.PythonProgram import pythonProgram
+
+        return ChildWork(request, python=pythonProgram(), environment=slicer.util.startupEnvironment())
+
+    def loadSampleScans(self):
+        """Add the tutorial's synthetic scans to the scene; returns their nodes."""
+        return loadSampleScans()
+
     def cleanup(self):
         """Undo all observations; unsaved drawing is kept as drafts, and a training goes on."""
         for part in (self.review, self.overlay, self.monitor, self.correction, self.cohort):

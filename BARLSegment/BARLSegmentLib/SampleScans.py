@@ -9,6 +9,8 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from barl.errors import InputError
+
 NUMBER = 6
 SHAPE = (32, 48, 48)
 SPACING_MM = 1.6
@@ -41,11 +43,15 @@ def loadSampleScans(addVolume: Callable[[str, Any, Any], Any], number: int = NUM
         number: how many scans.
 
     Raises:
-        RuntimeError: a package is missing; the message says how to install it.
+        InputError: a package is missing; the message says how to install it.
     """
     if importlib.util.find_spec("edt") is None:
-        raise RuntimeError(
-            _("The sample scans need BARL's packages. Open the module BARL Trainer, press Install, and try again.")
+        raise InputError(
+            _(
+                "The sample scans are made on this computer with BARL's packages, which are not installed yet. "
+                "That needs the internet, or a folder with wheels: open the module BARL Trainer, section "
+                "Diagnostics and installation, and try again."
+            )
         )
     from barl.phantom import make_case
     from barl.phantom.cohort import centered_geometry

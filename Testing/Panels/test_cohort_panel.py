@@ -8,12 +8,28 @@ from typing import Any
 
 import pytest
 from standin.install import StandIn
+from work_here import WorkHere
 
 
 @pytest.fixture
 def panel(segment: Any) -> Any:
-    """The cohort panel."""
+    """The cohort panel, whose long work is done in this process."""
+    segment.panel.cohort.form.startWork = segment.panel.cohort.check.startWork = WorkHere
     return segment.panel.cohort
+
+
+def press_create(panel: Any) -> None:
+    """Press the button, and let the timer come as often as it takes."""
+    panel.ui.createButton.click()
+    while panel.form.isMaking:
+        panel.form.poll()
+
+
+def press_check(panel: Any) -> None:
+    """The same with the check."""
+    panel.ui.auditButton.click()
+    while panel.check.isRunning:
+        panel.check.poll()
 
 
 @pytest.fixture
@@ -22,7 +38,7 @@ def an_open_panel(panel: Any, images: Path, tmp_path: Path) -> Any:
     panel.ui.folderPath.currentPath = str(tmp_path / "Kohorte ä")
     panel.ui.nameEdit.text = "Jaws"
     panel.ui.imagesPath.currentPath = str(images)
-    panel.ui.createButton.click()
+    press_create(panel)
     return panel
 
 
@@ -59,13 +75,13 @@ def test_a_cohort_is_made_of_the_checked_volumes_in_the_scene(panel: Any, segmen
     panel.ui.sourceCombo.currentIndex = 1
     panel.ui.volumeList.item(0).setCheckState(qt.Qt.Unchecked)
 
-    panel.ui.createButton.click()
+    press_create(panel)
 
     assert cells(panel.ui.caseTable, 0) == ["scan_02", "scan_03", "scan_04", "scan_05", "scan_06"]
 
 
 def test_without_a_folder_the_panel_says_what_is_missing(panel: Any) -> None:
-    panel.ui.createButton.click()
+    press_create(panel)
 
     assert "Choose a folder for the cohort" in panel.ui.messageLabel.text
     assert not panel.ui.messageLabel.isHidden()
@@ -85,7 +101,7 @@ def test_two_structures_of_one_name_are_refused_in_words(panel: Any, images: Pat
     panel.ui.imagesPath.currentPath = str(images)
     panel.ui.labelTable.item(1, 1).setText("Jaw")
 
-    panel.ui.createButton.click()
+    press_create(panel)
 
     assert "jaw" in panel.ui.messageLabel.text.lower()
     assert not (tmp_path / "cohort" / "cohort.json").exists()
@@ -101,7 +117,7 @@ def test_presets_fill_the_label_table_and_structures_can_be_added(panel: Any) ->
 
 
 def test_the_check_lists_what_it_found_and_shows_the_case(an_open_panel: Any, segment: Any) -> None:
-    an_open_panel.ui.auditButton.click()
+    press_check(an_open_panel)
 
     assert an_open_panel.ui.findingList.count > 0
     assert "mended" in an_open_panel.ui.messageLabel.text or "Ready" in an_open_panel.ui.messageLabel.text

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -128,14 +127,13 @@ def test_a_study_from_six_scans_to_a_segmented_folder(person: Person, standin: S
     picture("01-start")
 
     # Make a cohort of six scans that are in the scene.
-    sys.modules["BARLSegment"].loadSampleScans()
     cohort = panel.cohort.ui
+    cohort.sampleButton.click()
     cohort.folderPath.currentPath = str(desk / "jaws")
-    cohort.newSection.collapsed = False
     cohort.nameEdit.text = "Jaws"
-    cohort.sourceCombo.currentIndex = 1
     picture("02-new-cohort")
     cohort.createButton.click()
+    person.waits_for(lambda: not panel.cohort.form.isMaking, "the cohort")
     assert cohort.caseTable.rowCount == 6, person.says()
     picture("03-cases")
 
@@ -158,6 +156,7 @@ def test_a_study_from_six_scans_to_a_segmented_folder(person: Person, standin: S
     # Check what was made.
     person.opens(ui.cohortStep)
     cohort.auditButton.click()
+    person.waits_for(lambda: not panel.cohort.check.isRunning, "the check")
     picture("06-checked")
 
     # Train, and go on annotating meanwhile.
@@ -169,7 +168,9 @@ def test_a_study_from_six_scans_to_a_segmented_folder(person: Person, standin: S
     panel.train.ui.trainButton.click()
     person.waits_for(lambda: panel.train.ui.lossView.isVisible() or panel.train.state.isActive, "the training")
     person.waits_for(lambda: (panel.train.state.status.step or 0) > 2 or not panel.train.state.isActive, "steps")
-    person.application.process(2.0)
+    rows = panel.train.monitor.losses.tableNode.GetNumberOfRows()
+    moving = lambda: panel.train.monitor.losses.tableNode.GetNumberOfRows() > rows + 2  # noqa: E731
+    person.waits_for(lambda: moving() or not panel.train.state.isActive, "curves that move")
     picture("08-training")
     person.opens(ui.editorStep)
     panel.editor.ui.nextButton.click()
@@ -183,6 +184,7 @@ def test_a_study_from_six_scans_to_a_segmented_folder(person: Person, standin: S
 
     # Review: the overlay, regions, accept, correct.
     person.opens(ui.reviewStep)
+    person.waits_for(lambda: not panel.refreshing.isBusy, "the table")
     assert panel.review.ui.predictionTable.rowCount > 0, person.says()
     panel.review.ui.loadButton.click()
     person.camera.fit()
@@ -199,17 +201,20 @@ def test_a_study_from_six_scans_to_a_segmented_folder(person: Person, standin: S
     panel.review.ui.loadButton.click()
     corrected = panel.review.state.shown.caseId
     panel.review.ui.correctButton.click()
+    panel.editor.ui.editor.setActiveEffectByName("Paint")
     person.draws(corrected)
     person.saves()
     assert corrected in panel.editor.ui.messageLabel.text, person.says()
     picture("14-corrected")
+
+    panel.editor.ui.editor.setActiveEffectByName("")
 
     # Segment a folder with the round's model.
     person.opens(ui.batchStep)
     panel.batch.ui.inputPath.currentPath = str(desk / "jaws" / "images")
     panel.batch.ui.outputPath.currentPath = str(desk / "segmented")
     panel.batch.ui.runButton.click()
-    person.waits_for(lambda: panel.batch.state.batch is None, "the batch")
+    person.waits_for(lambda: not panel.batch.state.isBusy, "the batch")
     assert (desk / "segmented" / "volumes.csv").is_file(), person.says()
     picture("15-everything")
 

@@ -100,6 +100,40 @@ def test_sample_scans_come_into_the_scene_without_a_download(standin: StandIn, s
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 6
 
 
+def test_who_opens_the_module_is_offered_the_sample_scans(segment: Any) -> None:
+    ui = segment.panel.cohort.ui
+
+    ui.sampleButton.click()
+
+    assert ui.volumeList.count == 6
+    assert not ui.newSection.collapsed
+    assert "Sample scans in the scene: 6" in ui.messageLabel.text
+
+
+def test_sample_scans_without_packages_say_how_to_come_by_them(segment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.util
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "edt" else find(name, *rest))
+
+    segment.panel.cohort.ui.sampleButton.click()
+
+    assert "a folder with wheels" in segment.panel.cohort.ui.messageLabel.text
+
+
+def test_missing_packages_are_told_before_they_are_missed(segment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import BARLSegmentLib.widgets.SegmentPanel as shown
+    from BARLSegmentLib.logic.Requirements import TORCH
+
+    assert segment.panel.ui.setupRow.isHidden()
+    monkeypatch.setattr(shown, "unfit", lambda *_: (TORCH,))
+
+    segment.enter()
+
+    assert not segment.panel.ui.setupRow.isHidden()
+    assert "torch" in segment.panel.ui.setupLabel.text
+
+
 def test_the_scripts_that_run_in_slicer_can_be_read() -> None:
     for path in ROOT.glob("BARL*/Testing/Python/*.py"):
         compile(path.read_text(encoding="utf-8"), str(path), "exec")

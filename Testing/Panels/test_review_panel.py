@@ -20,7 +20,28 @@ def review(an_open_module: Any) -> Any:
     return an_open_module.panel.review
 
 
-def predict(cohort: Any, folder: Path, case: str, doubt: float) -> None:
+@pytest.fixture
+def review_of_regions(review: Any, an_open_module: Any) -> Any:
+    """The panel with a prediction of two regions loaded, at the first one."""
+    folder = an_open_module.logic.cohort.cohort.rounds()[0]
+    regions = [
+        {
+            "rank": rank,
+            "center_ras_mm": [float(rank), 0.0, 0.0],
+            "bounds_ras_mm": [[-2.0, 2.0]] * 3,
+            "volume_mm3": 64.0,
+            "expected_error_mm3": 10.0,
+            "classes": [0, 1],
+            "reason": f"place {rank}",
+        }
+        for rank in (1, 2)
+    ]
+    predict(an_open_module.logic.cohort.cohort, folder, "scan_02", 0.4, regions=regions)
+    review.load("scan_02")
+    return review
+
+
+def predict(cohort: Any, folder: Path, case: str, doubt: float, **record: Any) -> None:
     """Write what the engine writes for one case."""
     from barl.imaging import read_volume, write_volume
     from barl.imaging.segmentations import write_segmentation
@@ -33,7 +54,7 @@ def predict(cohort: Any, folder: Path, case: str, doubt: float) -> None:
     write_segmentation(predictions / f"{case}.seg.nrrd", labels, volume.geometry, cohort.labels)
     doubts = np.full(volume.array.shape, doubt, np.float32)
     write_volume(predictions / f"{case}.uncertainty.nrrd", doubts, volume.geometry)
-    record = {"format_version": 1, "case": case, "mean_uncertainty": doubt}
+    record = {"format_version": 1, "case": case, "mean_uncertainty": doubt, **record}
     (predictions / f"{case}.json").write_text(json.dumps(record), encoding="utf-8")
 
 
@@ -115,3 +136,64 @@ def test_without_predictions_nothing_can_be_pressed(an_open_module: Any) -> None
 
     buttons = (ui.loadButton, ui.nextButton, ui.acceptCaseButton, ui.correctButton, ui.roundButton)
     assert not any(button.enabled for button in buttons)
+
+
+def box_is_shown(review: Any) -> bool:
+    """Whether the region's box is in the views."""
+    node = review.review._marker.node
+    return node is not None and bool(node.GetDisplayNode().GetVisibility())
+
+
+def test_the_box_is_hidden_while_an_effect_is_in_hand(review_of_regions: Any, an_open_module: Any) -> None:
+    review_of_regions.ui.correctButton.click()
+    assert box_is_shown(review_of_regions)
+    editor = an_open_module.panel.editor.ui.editor
+
+    editor.setActiveEffectByName("Paint")
+    assert not box_is_shown(review_of_regions)
+    review_of_regions.review.next()
+    assert not box_is_shown(review_of_regions)
+
+    editor.setActiveEffectByName("")
+    assert box_is_shown(review_of_regions)
+
+
+def test_leaving_the_module_with_a_brush_in_hand_brings_the_box_back(
+    review_of_regions: Any, an_open_module: Any
+) -> None:
+    review_of_regions.ui.correctButton.click()
+    an_open_module.panel.editor.ui.editor.setActiveEffectByName("Paint")
+
+    an_open_module.exit()
+
+    assert box_is_shown(review_of_regions)
+
+
+def test_the_panel_says_which_region_it_is_and_why(review_of_regions: Any) -> None:
+    words = review_of_regions.ui.progressLabel.text
+    assert "region 1 of 2" in words
+    assert "place 1" in words
+
+    review_of_regions.ui.acceptRegionButton.click()
+
+    assert "region 2 of 2, 1 accepted" in review_of_regions.ui.progressLabel.text
+
+
+def test_keys_walk_through_the_regions_while_another_step_is_open(review_of_regions: Any, an_open_module: Any) -> None:
+    review_of_regions.ui.correctButton.click()
+    assert an_open_module.panel.ui.reviewStep.collapsed
+    keys = an_open_module.panel.shortcuts.byKey
+
+    keys["Ctrl+Alt+."].activated.emit()
+    assert review_of_regions.review.region.rank == 2
+    keys["Ctrl+Alt+,"].activated.emit()
+    assert review_of_regions.review.region.rank == 1
+
+
+def test_keys_open_the_steps(an_open_module: Any) -> None:
+    panel = an_open_module.panel
+
+    panel.shortcuts.byKey["Ctrl+Alt+4"].activated.emit()
+
+    assert not panel.ui.reviewStep.collapsed
+    assert panel.ui.cohortStep.collapsed

@@ -79,6 +79,45 @@ def test_a_running_training_can_be_stopped_with_the_same_button(train: Any, proc
     assert not train.ui.resumeButton.isHidden()
 
 
+def test_the_preset_proposes_a_time_and_reaches_the_engine(an_open_module: Any, process: FilesOnly) -> None:
+    from barl.jobs import read_spec
+
+    ui = an_open_module.panel.train.ui
+    ui.presetCombo.currentIndex = 2
+    ui.presetCombo.activated.emit(2)
+    assert ui.minutesSpin.value == 480.0
+    ui.minutesSpin.value = 30.0
+
+    ui.trainButton.click()
+
+    payload = read_spec(process.folder).payload
+    assert (payload["preset"], payload["minutes"]) == ("thorough", 30.0)
+
+
+def test_the_presets_are_those_of_the_engine(segment: Any) -> None:
+    from barl.training.presets import PRESETS as engines
+    from BARLSegmentLib.widgets.TrainPanel import PRESETS
+
+    assert {preset.name: preset.minutes for preset in PRESETS} == {n: preset.minutes for n, preset in engines.items()}
+
+
+def test_predictions_of_a_running_training_come_into_the_tables(
+    train: Any, process: FilesOnly, an_open_module: Any
+) -> None:
+    predictions = process.folder / "predictions"
+    predictions.mkdir()
+    (predictions / "scan_02.seg.nrrd").touch()
+    (predictions / "scan_02.json").write_text('{"format_version": 1, "mean_uncertainty": 0.25}')
+    process.writes("prediction", case="scan_02", state="done")
+
+    train.tick()
+    while an_open_module.panel.refreshing.isBusy:
+        an_open_module.panel.refreshing.step()
+
+    assert an_open_module.panel.cohort.ui.caseTable.item(1, 3).text() == "0.25"
+    assert an_open_module.panel.review.ui.predictionTable.item(0, 0).text() == "scan_02"
+
+
 def test_progress_and_remaining_time_are_shown(train: Any, process: FilesOnly) -> None:
     process.becomes(State.RUNNING, percent=42.0, stage="training", step=50, remaining_s=300.0)
 

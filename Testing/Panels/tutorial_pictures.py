@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from PySide6 import QtGui, QtWidgets
+from PySide6 import QtCore, QtGui, QtWidgets
 from standin.install import StandIn
 
 _COLUMN = 470
@@ -68,7 +68,7 @@ class Camera:
         column = self._column()
         large, small = _LARGE_VIEW, _LARGE_VIEW // 2
         picture = QtGui.QImage(column.width() + large + 4, column.height(), QtGui.QImage.Format_RGB32)
-        picture.fill(QtGui.QColor("#101014"))
+        picture.fill(QtCore.Qt.black)
         painter = QtGui.QPainter(picture)
         painter.drawImage(0, 0, column)
         left = column.width() + 4

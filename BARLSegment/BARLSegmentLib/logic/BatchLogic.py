@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,7 +43,7 @@ class BatchProgress:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Item:
+class Item:
     """One volume to segment, and the node it comes from."""
 
     image: Path
@@ -56,7 +56,7 @@ class Batch:
 
     job: JobFolder
     output: Path
-    items: tuple[_Item, ...]
+    items: tuple[Item, ...]
     rows: dict[str, VolumeRow] = field(default_factory=dict)
     """What is known so far, by case."""
 
@@ -159,8 +159,31 @@ class BatchLogic:
             InputError: two volumes would write the same result, or there is no model.
             StorageError: the folder cannot be written, or the disk is full.
         """
+        modelFolderOf(Path(model))  # Refused before voxels are written.
+        items = tuple(self.eachItem(volumes, outputFolder))
+        return self.startItems(items, model, outputFolder, device=device, overwrite=overwrite)
+
+    def eachItem(self, volumes: Sequence[Node | Path | str], outputFolder: Path | str) -> Iterator[Item]:
+        """What ``startItems`` takes, one volume at a time: writing a node that has no file takes a second or more.
+
+        Raises:
+            ImageError: a file is missing, or a node is under a transform or has no voxels.
+            StorageError: the folder cannot be written, or the disk is full.
+        """
+        for volume in volumes:
+            yield self._item(volume, Path(outputFolder).absolute())
+
+    def startItems(
+        self,
+        items: tuple[Item, ...],
+        model: Path | str,
+        outputFolder: Path | str,
+        *,
+        device: str = "auto",
+        overwrite: bool = False,
+    ) -> Batch:
+        """Start segmenting what ``eachItem`` gave; returns at once, and raises as ``start``."""
         modelFolder, output = modelFolderOf(Path(model)), Path(outputFolder).absolute()
-        items = tuple(self._item(volume, output) for volume in volumes)
         _refuseNothingOrTwice(items)
         job = JobFolder(newJobFolder(output, self._clock()))
         payload = {
@@ -224,13 +247,13 @@ class BatchLogic:
             nodes.append(addSegmentationFromFile(self._scene, f"{case} segmentation", path, None, volumeNode))
         return tuple(nodes)
 
-    def _item(self, volume: Node | Path | str, output: Path) -> _Item:
+    def _item(self, volume: Node | Path | str, output: Path) -> Item:
         if isinstance(volume, str | Path):
             path = Path(volume)
             if not path.exists():
                 raise ImageError(f"{path} does not exist. Check the path, and that the drive is connected.")
-            return _Item(image=path)
-        return _Item(image=imageOf(volume, output), node=volume)
+            return Item(image=path)
+        return Item(image=imageOf(volume, output), node=volume)
 
 
 def segmentVolumes(
@@ -270,7 +293,7 @@ def segmentVolumes(
     return batch.table()
 
 
-def _refuseNothingOrTwice(items: Sequence[_Item]) -> None:
+def _refuseNothingOrTwice(items: Sequence[Item]) -> None:
     if not items:
         raise ImageError("There is nothing to segment: give volume nodes, image files or DICOM folders.")
     seen: dict[str, Path] = {}

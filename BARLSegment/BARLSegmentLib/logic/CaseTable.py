@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -69,11 +69,12 @@ class CaseRow:
     """What keeps the case from being used, for people; empty when nothing does."""
 
 
-def caseRows(cohort: Cohort, ranking: Ranking) -> tuple[CaseRow, ...]:
+def eachRow(cohort: Cohort, ranking: Ranking) -> Iterator[CaseRow]:
     """All cases in the cohort's order; a damaged one does not hide the others."""
     rounds = [path for path in reversed(cohort.rounds()) if (path / "predictions").is_dir()]
     ranked = ranking(cohort)
-    return tuple(_row(cohort, case, rounds, ranked.get(case.id)) for case in cohort.cases)
+    for case in cohort.cases:
+        yield _row(cohort, case, rounds, ranked.get(case.id))
 
 
 def rankingOfNewestRound(cohort: Cohort) -> Mapping[str, Ranked]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,8 +15,9 @@ from barl.errors import CohortError, InputError
 from barl.imaging import read_volume
 from barl.imaging.seg_nrrd import Layers, read_layers
 from BARLSegmentLib.logic.CaseNodes import IMAGE, SEGMENTATION, CaseTag, taggedNodes, tagNode, tagOf, untagNode
-from BARLSegmentLib.logic.CaseTable import CaseRow, Ranking, caseRows, rankingOfNewestRound
-from BARLSegmentLib.logic.NewCohort import cohortFromFolder, cohortFromVolumes, idsFor
+from BARLSegmentLib.logic.CaseTable import CaseRow, Ranking, eachRow, rankingOfNewestRound
+from BARLSegmentLib.logic.NewCohort import cohortFromVolumes, idsFor
+from BARLSegmentLib.logic.NewCohortFiles import cohortFromFolder
 from BARLSegmentLib.logic.Observers import Observers
 from BARLSegmentLib.logic.SceneEvents import SceneEvents, removeWithParts
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
@@ -187,9 +188,21 @@ class CohortLogic:
         ids = idsFor(volumeNodes) if caseIds is None else tuple(caseIds)
         cohort = cohortFromVolumes(Path(folder), volumeNodes, ids, name=name, modality=modality, labels=labels)
         self._switchTo(cohort)
-        for case, node in zip(cohort.cases, volumeNodes, strict=True):
-            tagNode(node, CaseTag(cohort=cohort.folder, caseId=case.id, part=IMAGE, lent=True))
+        self.lend(dict(zip(ids, volumeNodes, strict=True)))
         return cohort
+
+    def lend(self, volumeNodes: Mapping[str, Node]) -> None:
+        """Use volumes that the user has loaded for cases of the open cohort; they get a note of it, and nothing else.
+
+        Args:
+            volumeNodes: by case id.
+
+        Raises:
+            CohortError: no cohort is open, or it has no such case.
+        """
+        for caseId, node in volumeNodes.items():
+            case = self.cohort.case(caseId)
+            tagNode(node, CaseTag(cohort=self.cohort.folder, caseId=case.id, part=IMAGE, lent=True))
 
     def addCase(self, image: Path | str, *, role: Role = Role.TRAINING, copy: bool = False) -> Case:
         """Add one more image to the open cohort; raises as ``Cohort.add_case`` does."""
@@ -208,12 +221,16 @@ class CohortLogic:
         Raises:
             CohortError: no cohort is open, its folder is gone, or cohort.json became unreadable.
         """
+        return tuple(self.eachRow())
+
+    def eachRow(self) -> Iterator[CaseRow]:
+        """The case table a line at a time, for whoever must not wait for all; raises as ``table``."""
         if not self.cohort.folder.is_dir():
             raise CohortError(
                 f"{self.cohort.folder} is gone. Check that its drive is connected, or open another cohort."
             )
         self.cohort.reload()
-        return caseRows(self.cohort, self._ranking)
+        return eachRow(self.cohort, self._ranking)
 
     def loadCase(self, caseId: str) -> LoadedCase:
         """Bring a case into the scene and show it in the slice views.

@@ -177,7 +177,7 @@ class MonitorLogic:
         elif event.get("kind") == "metric" and "dice" in event:
             self.scores.add(step, _numbers({"mean": event["dice"], **_byClass(event)}))
         elif event.get("kind") == "metric":
-            self.losses.add(step, _numbers({name: event[name] for name in event.keys() - _NO_CURVE}))
+            self.losses.add(step, _terms({name: event[name] for name in event.keys() - _NO_CURVE}))
 
     def _clearCurves(self) -> None:
         self.losses.clear()
@@ -202,6 +202,12 @@ class MonitorLogic:
 def _byClass(event: Mapping[str, Any]) -> dict[str, Any]:
     scores = event.get("dice_by_class")
     return scores if isinstance(scores, dict) else {}
+
+
+def _terms(values: Mapping[str, Any]) -> dict[str, float]:
+    """The losses; a loss of a single term is drawn once."""
+    numbers = _numbers(values)
+    return {"loss": numbers["loss"]} if len(numbers) == 2 and len({*numbers.values()}) == 1 else numbers
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:

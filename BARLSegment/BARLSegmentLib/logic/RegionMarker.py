@@ -28,6 +28,7 @@ class RegionMarker:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._node: Node | None = None
+        self._isVisible = True
 
     @property
     def node(self) -> Node | None:
@@ -47,6 +48,12 @@ class RegionMarker:
         box.SetBounds(*(side for low, high in region.boundsRasMm for side in (low - _MARGIN_MM, high + _MARGIN_MM)))
         box.Update()
         node.SetAndObservePolyData(box.GetOutput())
+
+    def setVisible(self, isVisible: bool) -> None:
+        """Hide the box, also from region to region, or bring it back."""
+        self._isVisible = isVisible
+        if self.node is not None:
+            self.node.SetDisplayVisibility(isVisible)
 
     def remove(self) -> None:
         """Take the box away."""
@@ -72,4 +79,5 @@ class RegionMarker:
         self._scene.AddNode(display)
         self._scene.AddNode(node)
         node.SetAndObserveDisplayNodeID(display.GetID())
+        node.SetDisplayVisibility(self._isVisible)
         return node

@@ -198,6 +198,10 @@ class ReviewLogic:
         self._undo.pop()
         self._tell()
 
+    def setMarkerVisible(self, isVisible: bool) -> None:
+        """Hide the box around the region, such as from who draws there, or bring it back."""
+        self._marker.setVisible(isVisible)
+
     def finish(self) -> None:
         """Look at no prediction any more; called before another one, and when the scene closes."""
         self._marker.remove()

@@ -31,6 +31,9 @@ class TrainWish:
     minutes: float = 20.0
     """For the steps, 0.1 to two weeks; preparation and prediction come on top."""
 
+    preset: str = ""
+    """quick, standard or thorough: how fine the voxels and how large the patches; empty: what fits the minutes."""
+
     fromRound: int | None = None
     """Start from the weights of this round."""
 
@@ -55,6 +58,7 @@ class TrainWish:
         options = {
             "method": self.method,
             "minutes": self.minutes,
+            "preset": self.preset or None,
             "from_round": self.fromRound,
             "device": self.device,
             "seed": self.seed,

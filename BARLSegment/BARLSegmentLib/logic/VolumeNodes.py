@@ -67,14 +67,26 @@ def volumeOf(node: Node) -> Volume:
     Raises:
         ImageError: it has no voxels, or several values a voxel, or its axes are sheared.
     """
+    geometry = refuseNoVolume(node)
+    image = node.GetImageData()
+    scalars = image.GetPointData().GetScalars()
+    array = vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1])
+    return Volume(array=_compact(array), geometry=geometry)
+
+
+def refuseNoVolume(node: Node) -> Geometry:
+    """The grid of a node that is a volume; no voxel is looked at.
+
+    Raises:
+        ImageError: it has no voxels, or several values a voxel, or its axes are sheared.
+    """
     image = node.GetImageData()
     scalars = image.GetPointData().GetScalars() if image is not None else None
     if scalars is None or min(image.GetDimensions()) < 1:
         raise ImageError(f"The volume {node.GetName()} has no voxels. Load it again.")
     if scalars.GetNumberOfComponents() != 1:
         raise ImageError(f"The volume {node.GetName()} has several values a voxel; one is needed.")
-    array = vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1])
-    return Volume(array=_compact(array), geometry=geometryOf(node))
+    return geometryOf(node)
 
 
 def geometryOf(node: Node) -> Geometry:

@@ -1,9 +1,9 @@
-"""Segment everything: a folder of volumes, one model, one table of results."""
+"""Segment everything: volumes of a folder or of the scene, one model, one table of results."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,28 @@ from slicer.i18n import tr as _
 from barl.errors import ImageError, InputError
 from barl.imaging import find_volumes
 from barl.jobs import JobFolder
-from BARLSegmentLib.logic.BatchLogic import Batch, BatchLogic
+from BARLSegmentLib.logic.BatchFiles import modelFolderOf
+from BARLSegmentLib.logic.BatchLogic import Batch, BatchLogic, Item
 from BARLSegmentLib.logic.CohortLogic import CohortEvent, CohortLogic
+from BARLSegmentLib.logic.SceneTypes import Scene
 from BARLSegmentLib.logic.VolumesTable import TABLE_FILE
 from BARLSegmentLib.widgets.Connections import Connections
 from BARLSegmentLib.widgets.MessageLine import MessageLine
+from BARLSegmentLib.widgets.VolumeChecklist import VolumeChecklist
 
 _POLL_MS = 500
+_FOLDER, _SCENE = range(2)
+
+
+@dataclass
+class Preparation:
+    """Volumes on the way into a batch: one that has no file of its own is written first."""
+
+    waiting: Iterator[Item]
+    total: int
+    model: Path
+    output: Path
+    items: list[Item] = field(default_factory=list)
 
 
 @dataclass
@@ -28,7 +43,13 @@ class BatchState:
     """What the panel works on."""
 
     models: tuple[Path, ...] = ()
+    preparation: Preparation | None = None
     batch: Batch | None = None
+
+    @property
+    def isBusy(self) -> bool:
+        """Whether something goes on."""
+        return self.preparation is not None or self.batch is not None
 
 
 class BatchPanel:
@@ -37,20 +58,27 @@ class BatchPanel:
     Args:
         batch: segments.
         cohort: its rounds are the models to choose from.
+        scene: where loaded volumes are.
         loadUi: gives the widget of a .ui file.
     """
 
-    def __init__(self, batch: BatchLogic, cohort: CohortLogic, loadUi: Callable[[str], Any]) -> None:
+    def __init__(self, batch: BatchLogic, cohort: CohortLogic, scene: Scene, loadUi: Callable[[str], Any]) -> None:
         self.batch, self.cohort = batch, cohort
         self.state = BatchState()
         self.widget = loadUi("BatchPanel")
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.message = MessageLine(self.ui.messageLabel)
+        self.volumes = VolumeChecklist(scene, self.ui.volumeList)
         self.timer = qt.QTimer(self.widget)
         self.timer.setInterval(_POLL_MS)
         self._connections = Connections()
-        self._connections.signal(self.ui.runButton, "clicked(bool)", lambda _checked: self._onRunButton())
-        self._connections.signal(self.timer, "timeout()", self.poll)
+        self.ui.sourceCombo.addItem(_("A folder of images"))
+        self.ui.sourceCombo.addItem(_("Volumes in the scene"))
+        connect = self._connections.signal
+        connect(self.ui.runButton, "clicked(bool)", lambda _checked: self._onRunButton())
+        connect(self.ui.sourceCombo, "currentIndexChanged(int)", lambda _index: self._show())
+        connect(self.ui.modelCombo, "currentIndexChanged(int)", lambda _index: self._show())
+        connect(self.timer, "timeout()", self.poll)
         self._connections.observers(cohort.events, self._onCohortEvent)
         self.refresh()
 
@@ -60,44 +88,70 @@ class BatchPanel:
         self._connections.undoAll()
 
     def refresh(self) -> None:
-        """List the rounds that have a model, the newest first."""
+        """List the rounds that have a model, the newest first, and the volumes of the scene."""
         rounds = reversed(self.cohort.cohort.rounds()) if self.cohort.isOpen else ()
         self.state.models = tuple(path for path in rounds if (JobFolder(path).model / "model.json").is_file())
         self.ui.modelCombo.clear()
         for path in self.state.models:
             self.ui.modelCombo.addItem(_("Round {n}").format(n=int(path.name)))
+        self.ui.modelCombo.addItem(_("A model in another folder"))
+        self.volumes.refresh()
         self._show()
 
     def run(self) -> None:
         """Begin, or say why not."""
         with self.message.telling():
-            images = find_volumes(self._folder(self.ui.inputPath, _("Choose the folder with the images.")))
-            if not images:
-                raise ImageError(_("This folder holds no volume that can be read."))
+            model, volumes = modelFolderOf(self._model()), self._volumes()
             if not self.ui.outputPath.currentPath.strip():
                 raise InputError(_("Choose a folder for the results."))
-            model = self.state.models[self.ui.modelCombo.currentIndex]
-            self.state.batch = self.batch.start(images, model, Path(self.ui.outputPath.currentPath.strip()))
-            for path in (self.ui.inputPath, self.ui.outputPath):
+            output = Path(self.ui.outputPath.currentPath.strip())
+            self.state.preparation = Preparation(
+                waiting=self.batch.eachItem(volumes, output), total=len(volumes), model=model, output=output
+            )
+            for path in (self.ui.inputPath, self.ui.modelPath, self.ui.outputPath):
                 path.addCurrentPathToHistory()
-            self.timer.start()
+            self.timer.start(0)
         self._show()
 
     def poll(self) -> None:
-        """Look how far it is."""
-        batch = self.state.batch
-        if batch is None:
-            return
+        """Prepare one more volume, or look how far it is."""
+        if self.state.preparation is not None:
+            self._prepare(self.state.preparation)
+        elif self.state.batch is not None:
+            self._look(self.state.batch)
+        self._show()
+
+    def _prepare(self, preparation: Preparation) -> None:
+        self.state.preparation = None  # Should it fail, there is none any more.
+        with self.message.telling(keep=True):
+            item = next(preparation.waiting, None)
+            if item is not None:
+                preparation.items.append(item)
+                self._tellPrepared(preparation)
+                self.state.preparation = preparation
+                return
+            self.state.batch = self.batch.startItems(tuple(preparation.items), preparation.model, preparation.output)
+        self.timer.start(_POLL_MS)
+        if self.state.batch is None:
+            self.timer.stop()
+
+    def _tellPrepared(self, preparation: Preparation) -> None:
+        done, total = len(preparation.items), preparation.total
+        self.ui.progressBar.value = 0
+        self.message.info(_("Preparing {done} of {total} volumes").format(done=done, total=total))
+
+    def _look(self, batch: Batch) -> None:
         over = True
         with self.message.telling():
             progress = batch.poll()
             over = progress.isOver
             self.ui.progressBar.value = round(100 * progress.share)
             self._tell(batch, progress.done, progress.total, over)
+            if over and any(item.node is not None for item in batch.items):
+                self.batch.loadResults(batch)
         if over:
             self.timer.stop()
             self.state.batch = None
-        self._show()
 
     def _tell(self, batch: Batch, done: int, total: int, over: bool) -> None:
         if not over:
@@ -113,26 +167,53 @@ class BatchPanel:
             self.message.good(words)
 
     def _onRunButton(self) -> None:
-        if self.state.batch is None:
+        if not self.state.isBusy:
             self.run()
             return
         with self.message.telling():
-            self.state.batch.stop()
+            if self.state.batch is not None:
+                self.state.batch.stop()
+            else:
+                self.state.preparation = None
+                self.timer.stop()
+                self.message.info(_("Stopped before anything was segmented."))
+        self._show()
 
     def _onCohortEvent(self, event: CohortEvent) -> None:
         if event.kind in ("opened", "closed"):
             self.refresh()
 
     def _show(self) -> None:
-        runs = self.state.batch is not None
-        self.ui.progressBar.visible = runs
-        self.ui.runButton.enabled = runs or bool(self.state.models)
-        self.ui.runButton.text = _("S&top") if runs else _("&Segment all volumes")
-        self.ui.runButton.setToolTip(
-            _("Segment every volume of the folder; finished ones are skipped.")
-            if self.state.models
-            else _("Train first: no round of this cohort has a model yet.")
-        )
+        busy, fromFolder = self.state.isBusy, self.ui.sourceCombo.currentIndex == _FOLDER
+        for widget in (self.ui.inputLabel, self.ui.inputPath):
+            widget.visible = fromFolder
+        for widget in (self.ui.volumesLabel, self.ui.volumeList):
+            widget.visible = not fromFolder
+        for widget in (self.ui.modelPathLabel, self.ui.modelPath):
+            widget.visible = self._isOtherModel()
+        for widget in (self.ui.sourceCombo, self.ui.modelCombo, self.ui.inputPath, self.ui.volumeList):
+            widget.enabled = not busy
+        self.ui.progressBar.visible = busy
+        self.ui.runButton.text = _("S&top") if busy else _("&Segment all volumes")
+
+    def _isOtherModel(self) -> bool:
+        return self.ui.modelCombo.currentIndex >= len(self.state.models)
+
+    def _model(self) -> Path:
+        if self._isOtherModel():
+            return self._folder(self.ui.modelPath, _("Choose the model's folder, or train first: step 3 makes one."))
+        return self.state.models[self.ui.modelCombo.currentIndex]
+
+    def _volumes(self) -> list[Any]:
+        if self.ui.sourceCombo.currentIndex == _SCENE:
+            nodes = self.volumes.checked()
+            if not nodes:
+                raise ImageError(_("Check at least one volume of the scene."))
+            return nodes
+        images = find_volumes(self._folder(self.ui.inputPath, _("Choose the folder with the images.")))
+        if not images:
+            raise ImageError(_("This folder holds no volume that can be read."))
+        return list(images)
 
     def _folder(self, path: Any, otherwise: str) -> Path:
         text = path.currentPath.strip()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
 from barl.cohort import AnnotationVersion, Coverage
@@ -58,6 +59,10 @@ class EditorPanel:
         self.message = MessageLine(self.ui.messageLabel)
         self.saved: Observers[str] = Observers()
         """Told the id of a case of which a version was saved."""
+        self.drawing: Observers[bool] = Observers()
+        """Told whether an effect of the segment editor is in the person's hand."""
+        self._isDrawing = False
+        self._observation: tuple[Node, int] | None = None
         self._coverages = coverageChoices()
         self._connections = Connections()
         for words, _coverage in self._coverages:
@@ -69,12 +74,15 @@ class EditorPanel:
         """Undo all connections; the editor lets go of scene and nodes."""
         self._connections.undoAll()
         self.exit()
+        self._observe(None)
         self.state = EditorState()
         self._giveNodes()
 
     def enter(self) -> None:
         """The editor takes its nodes and its shortcuts."""
-        self.ui.editor.setMRMLSegmentEditorNode(self._editorNode())
+        node = self._editorNode()
+        self.ui.editor.setMRMLSegmentEditorNode(node)
+        self._observe(node)
         self.ui.editor.setMRMLScene(self._scene)
         self._giveNodes()
         self.ui.editor.installKeyboardShortcuts()
@@ -244,6 +252,21 @@ class EditorPanel:
 
     def _coverageIndex(self, coverage: Coverage) -> int:
         return [choice for _words, choice in self._coverages].index(coverage)
+
+    def _observe(self, node: Node | None) -> None:
+        """Hear from the editor node which effect is active; the widget has no signal for it."""
+        if self._observation is not None:
+            observed, tag = self._observation
+            observed.RemoveObserver(tag)
+        self._observation = None
+        if node is not None:
+            self._observation = node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onEditorNode)
+
+    def _onEditorNode(self, node: Node, _event: str) -> None:
+        isDrawing = bool(node.GetActiveEffectName())
+        if isDrawing != self._isDrawing:
+            self._isDrawing = isDrawing
+            self.drawing.notify(isDrawing)
 
     def _editorNode(self) -> Node:
         found = self._scene.GetSingletonNode(EDITOR_TAG, "vtkMRMLSegmentEditorNode")

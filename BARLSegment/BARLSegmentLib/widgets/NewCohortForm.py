@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,16 @@ from slicer.i18n import tr as _
 
 from barl.cohort import Modality
 from barl.errors import CohortError
+from BARLSegmentLib.logic.ChildWork import StartWork, WorkLook
 from BARLSegmentLib.logic.CohortLogic import CohortLogic
-from BARLSegmentLib.logic.SceneTypes import Node, Scene, nodesOf
+from BARLSegmentLib.logic.CohortMaking import CohortWish, FromFolder, FromVolumes
+from BARLSegmentLib.logic.SceneTypes import Node, Scene
+from BARLSegmentLib.widgets.CohortCheck import POLL_MS
 from BARLSegmentLib.widgets.Connections import Connections
 from BARLSegmentLib.widgets.LabelPresets import LabelPreset
 from BARLSegmentLib.widgets.LabelTableEditor import LabelTableEditor
 from BARLSegmentLib.widgets.MessageLine import MessageLine
+from BARLSegmentLib.widgets.VolumeChecklist import VolumeChecklist
 from BARLSegmentLib.widgets.Words import modalityWord
 
 _FOLDER, _SCENE = range(2)
@@ -32,13 +37,25 @@ class NewCohortForm:
         ui: the widgets of the cohort panel.
         presets: what to start a label table from.
         message: where to say what went wrong.
+        startWork: begins what takes long, in a process of its own.
     """
 
     def __init__(
-        self, logic: CohortLogic, scene: Scene, ui: Any, presets: list[LabelPreset], message: MessageLine
+        self,
+        logic: CohortLogic,
+        scene: Scene,
+        ui: Any,
+        presets: list[LabelPreset],
+        message: MessageLine,
+        startWork: StartWork,
     ) -> None:
-        self._logic, self._scene, self._ui, self._presets, self._message = logic, scene, ui, presets, message
+        self._logic, self._ui, self._presets, self._message = logic, ui, presets, message
+        self.startWork = startWork
+        self._making: FromFolder | FromVolumes | None = None
+        self.timer = qt.QTimer(ui.createButton)
+        self.timer.setInterval(POLL_MS)
         self._labels = LabelTableEditor(ui.labelTable)
+        self._volumes = VolumeChecklist(scene, ui.volumeList)
         self._connections = Connections()
         self._fillChoices()
         self._connect()
@@ -46,38 +63,95 @@ class NewCohortForm:
         self._onSource(_FOLDER)
 
     def cleanup(self) -> None:
-        """Undo all connections."""
+        """Undo all connections; a cohort that is being made is given up, and nothing of it stays."""
+        self.timer.stop()
+        if self._making is not None:
+            self._making.end()
+            self._making = None
         self._connections.undoAll()
 
     def listVolumes(self) -> None:
-        """Show the volumes in the scene; what was checked stays checked."""
-        unchecked = {item.data(qt.Qt.UserRole) for item in self._items() if item.checkState() == qt.Qt.Unchecked}
-        self._ui.volumeList.clear()
-        for node in self._volumes():
-            item = qt.QListWidgetItem(node.GetName())
-            item.setData(qt.Qt.UserRole, node.GetID())
-            item.setCheckState(qt.Qt.Unchecked if node.GetID() in unchecked else qt.Qt.Checked)
-            self._ui.volumeList.addItem(item)
+        """Show the volumes in the scene; what was unchecked stays unchecked."""
+        self._volumes.refresh()
+
+    def useScene(self) -> None:
+        """Open the form for volumes of the scene."""
+        self._ui.newSection.collapsed = False
+        self._ui.sourceCombo.currentIndex = _SCENE
+        self.listVolumes()
+
+    @property
+    def isMaking(self) -> bool:
+        """Whether a cohort is being made."""
+        return self._making is not None
 
     def create(self) -> None:
-        """Make the cohort, or say why not."""
+        """Begin to make the cohort, or say why not; it is open as soon as it is made."""
         with self._message.telling():
-            folder = self._folder()
-            common = {
-                "name": self._ui.nameEdit.text.strip() or folder.name,
-                "modality": _MODALITIES[self._ui.modalityCombo.currentIndex],
-                "labels": self._labels.read(),
-            }
+            wish = self._wish()
             if self._ui.sourceCombo.currentIndex == _FOLDER:
-                images = self._imageFolder()
-                cohort = self._logic.createFromFolder(folder, images, onProgress=self._onProgress, **common)
+                self._making = FromFolder(wish, self._imageFolder(), self.startWork)
             else:
-                cohort = self._logic.createFromVolumes(folder, self._checkedVolumes(), **common)
+                self._making = FromVolumes(wish, self._volumes.checked(), self.startWork)
+            self._message.info(_("Looking at the images..."))
+            self.timer.start()
+        self._show()
+
+    def poll(self) -> None:
+        """Do a short step, or look how far it is."""
+        making = self._making
+        if making is None:
+            return
+        look = None
+        with self._message.telling(keep=True):
+            look = making.advance()
+        if look is None or look.isOver:
+            self.timer.stop()
+            self._making = None
+        if look is not None and look.isOver:
+            self._conclude(look, making.lent)
+        elif look is not None and look.what:
+            self._message.info(_("{percent} %: {name}").format(percent=round(100 * look.share), name=look.what))
+        self._show()
+
+    def _conclude(self, look: WorkLook, lent: Mapping[str, Node]) -> None:
+        if look.error:
+            self._message.error(look.error)
+            return
+        if look.isCanceled:
+            self._message.info(_("Stopped. Nothing was made."))
+            return
+        with self._message.telling():
+            cohort = self._logic.open(self._folder())
+            self._logic.lend({caseId: node for caseId, node in lent.items() if node.GetScene() is not None})
             self._message.good(
                 _("{name} is made. Cases: {n}. Load one, and draw the structures in step 2.").format(
                     name=cohort.name, n=len(cohort.cases)
                 )
             )
+
+    def _onCreateButton(self) -> None:
+        if self._making is None:
+            self.create()
+            return
+        self._making.cancel()
+        self._message.info(_("Stopping..."))
+
+    def _show(self) -> None:
+        """While a cohort is being made, the button stops that."""
+        making = self.isMaking
+        self._ui.createButton.text = _("&Cancel") if making else _("&Create cohort")
+        for widget in (self._ui.folderPath, self._ui.openButton, self._ui.sourceCombo, self._ui.presetCombo):
+            widget.enabled = not making
+
+    def _wish(self) -> CohortWish:
+        folder = self._folder()
+        return CohortWish(
+            folder=folder,
+            name=self._ui.nameEdit.text.strip() or folder.name,
+            modality=_MODALITIES[self._ui.modalityCombo.currentIndex],
+            labels=self._labels.read(),
+        )
 
     def _connect(self) -> None:
         ui, connect = self._ui, self._connections.signal
@@ -86,7 +160,8 @@ class NewCohortForm:
         connect(ui.addLabelButton, "clicked(bool)", lambda _checked: self._labels.addLabel())
         connect(ui.removeLabelButton, "clicked(bool)", lambda _checked: self._labels.removeLabel())
         connect(ui.dicomButton, "clicked(bool)", lambda _checked: slicer.util.selectModule("DICOM"))
-        connect(ui.createButton, "clicked(bool)", lambda _checked: self.create())
+        connect(ui.createButton, "clicked(bool)", lambda _checked: self._onCreateButton())
+        connect(self.timer, "timeout()", self.poll)
         connect(ui.newSection, "contentsCollapsed(bool)", lambda _collapsed: self.listVolumes())
 
     def _fillChoices(self) -> None:
@@ -110,10 +185,6 @@ class NewCohortForm:
             widget.visible = not fromFolder
         self.listVolumes()
 
-    def _onProgress(self, share: float, name: str) -> None:
-        self._message.info(_("{percent} %: {name}").format(percent=round(100 * share), name=name))
-        slicer.app.processEvents()
-
     def _folder(self) -> Path:
         text = self._ui.folderPath.currentPath.strip()
         if not text:
@@ -125,14 +196,3 @@ class NewCohortForm:
         if not text or not Path(text).is_dir():
             raise CohortError(_("Choose the folder that holds the images."))
         return Path(text)
-
-    def _checkedVolumes(self) -> list[Node]:
-        checked = [item for item in self._items() if item.checkState() == qt.Qt.Checked]
-        return [self._scene.GetNodeByID(item.data(qt.Qt.UserRole)) for item in checked]
-
-    def _volumes(self) -> list[Node]:
-        nodes = nodesOf(self._scene, "vtkMRMLScalarVolumeNode")
-        return [node for node in nodes if not node.IsA("vtkMRMLLabelMapVolumeNode") and not node.GetHideFromEditors()]
-
-    def _items(self) -> list[Any]:
-        return [self._ui.volumeList.item(row) for row in range(self._ui.volumeList.count)]

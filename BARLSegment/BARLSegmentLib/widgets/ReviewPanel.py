@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,12 +15,12 @@ from BARLSegmentLib.logic.CohortLogic import CohortEvent, CohortLogic, Start
 from BARLSegmentLib.logic.Observers import Observers
 from BARLSegmentLib.logic.OverlayLogic import OverlayLogic
 from BARLSegmentLib.logic.ResultLogic import ResultLogic, ShownPrediction
-from BARLSegmentLib.logic.ReviewLogic import ReviewLogic, ReviewProgress
+from BARLSegmentLib.logic.ReviewLogic import ReviewLogic
 from BARLSegmentLib.widgets.CohortPanel import ROW_PIXELS
 from BARLSegmentLib.widgets.Connections import Connections
 from BARLSegmentLib.widgets.MessageLine import MessageLine
 from BARLSegmentLib.widgets.Suggestion import byNeed
-from BARLSegmentLib.widgets.Words import stateWord
+from BARLSegmentLib.widgets.Words import progressWords, stateWord
 
 
 @dataclass
@@ -76,7 +76,7 @@ class ReviewPanel:
         self._connections = Connections()
         header = self.ui.predictionTable.horizontalHeader()
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-        header.setStretchLastSection(True)
+        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
         self.ui.predictionTable.verticalHeader().hide()
         self.ui.predictionTable.verticalHeader().setDefaultSectionSize(ROW_PIXELS)
         self.ui.thresholdSlider.value = overlay.settings.threshold
@@ -93,9 +93,13 @@ class ReviewPanel:
         rows: tuple[CaseRow, ...] = ()
         if self.cohort.isOpen:
             with self.message.telling(keep=True):
-                rows = tuple(byNeed(self.cohort.table()))
-        self.state.rows = rows
-        self._showRows()
+                rows = self.cohort.table()
+        self.showRows(rows)
+
+    def showRows(self, rows: Sequence[CaseRow]) -> None:
+        """Show those of the case table that are predicted; lines that are as before are left alone."""
+        before, self.state.rows = self.state.rows, tuple(byNeed(rows))
+        self._showRows(before)
         self._showChoices()
 
     def load(self, caseId: str) -> None:
@@ -198,13 +202,16 @@ class ReviewPanel:
             self.results.remove(self.state.shown)
             self.state.shown = None
 
-    def _showRows(self) -> None:
+    def _showRows(self, before: tuple[CaseRow, ...]) -> None:
         table = self.ui.predictionTable
         blocked = table.blockSignals(True)
         table.setRowCount(len(self.state.rows))
         for number, row in enumerate(self.state.rows):
+            if number < len(before) and before[number] == row:
+                continue
             unsure = "" if row.meanUncertainty is None else f"{row.meanUncertainty:.2f}"
-            for column, text in enumerate((row.caseId, stateWord(row.state, row.role), unsure, row.reason)):
+            texts = (row.caseId, stateWord(row.state, row.role), unsure, str(row.lastRound))
+            for column, text in enumerate(texts):
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(row.reason or text)
                 table.setItem(number, column, item)
@@ -213,9 +220,9 @@ class ReviewPanel:
             table.setCurrentCell(0, 0)
 
     def _showProgress(self) -> None:
-        progress: ReviewProgress = self.review.progress
-        shown = self.state.shown
-        self.ui.progressLabel.setText(f"{shown.caseId}: {progress.sentence}" if shown is not None else "")
+        shown, region = self.state.shown, self.review.region
+        words = "" if shown is None else f"{shown.caseId}: {progressWords(self.review.progress)}"
+        self.ui.progressLabel.setText(f"{words}\n{region.reason}" if words and region is not None else words)
 
     def _showChoices(self) -> None:
         ui, shown = self.ui, self.state.shown
@@ -226,5 +233,9 @@ class ReviewPanel:
         ui.acceptCaseButton.enabled = ui.correctButton.enabled = shown is not None
         ui.overlayCheck.enabled = shown is not None and shown.mapNode is not None
         ui.undoButton.enabled = self.review.canUndo
-        ui.loadButton.enabled = ui.predictionTable.currentRow() >= 0
+        number = ui.predictionTable.currentRow()
+        ui.loadButton.enabled = number >= 0
+        reason = self.state.rows[number].reason if 0 <= number < len(self.state.rows) else ""
+        ui.reasonLabel.setText(reason)
+        ui.reasonLabel.visible = bool(reason)
         ui.roundButton.enabled = bool(self.state.rows)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import qt
 import slicer
+from slicer.i18n import tr as _
 
 from BARLSegmentLib.Examination import Examination
 from BARLSegmentLib.logic.BatchLogic import BatchLogic
+from BARLSegmentLib.logic.ChildWork import Work
 from BARLSegmentLib.logic.CohortLogic import CohortEvent, CohortLogic
 from BARLSegmentLib.logic.CorrectionLogic import CorrectionLogic
 from BARLSegmentLib.logic.MonitorLogic import Change, MonitorEvent, MonitorLogic
 from BARLSegmentLib.logic.OverlayLogic import OverlayLogic
+from BARLSegmentLib.logic.Requirements import ALL, installedVersion, unfit
 from BARLSegmentLib.logic.ResultLogic import ResultLogic
 from BARLSegmentLib.logic.ReviewLogic import ReviewLogic
-from BARLSegmentLib.logic.SceneTypes import Scene
+from BARLSegmentLib.logic.SceneTypes import Node, Scene
 from BARLSegmentLib.logic.TrainLogic import TrainLogic
 from BARLSegmentLib.widgets.BatchPanel import BatchPanel
 from BARLSegmentLib.widgets.CohortPanel import CohortPanel, CohortWish
@@ -26,6 +30,8 @@ from BARLSegmentLib.widgets.EditorPanel import EditorPanel
 from BARLSegmentLib.widgets.LabelPresets import readPresets
 from BARLSegmentLib.widgets.NextStep import nextStep
 from BARLSegmentLib.widgets.ReviewPanel import ReviewPanel, ReviewWish
+from BARLSegmentLib.widgets.Shortcuts import Shortcuts
+from BARLSegmentLib.widgets.TableRefresh import TableRefresh
 from BARLSegmentLib.widgets.TrainPanel import TrainPanel
 
 AUTOSAVE_TICK_MS = 5000
@@ -45,6 +51,14 @@ class Logics(Protocol):
     review: ReviewLogic
     batch: BatchLogic
 
+    def startWork(self, request: Mapping[str, Any]) -> Work:
+        """Begin what takes long, in a process of its own."""
+        ...
+
+    def loadSampleScans(self) -> Sequence[Node]:
+        """Bring the sample scans into the scene."""
+        ...
+
 
 class SegmentPanel:
     """Makes the panels and carries what one of them wants to the others.
@@ -60,13 +74,13 @@ class SegmentPanel:
         self.widget = loadUi("SegmentPanel")
         self.ui = slicer.util.childWidgetVariables(self.widget)
         presets = readPresets(resources / "LabelPresets.json")
-        self.cohort = CohortPanel(logic.cohort, logic.scene, loadUi, presets)
+        self.cohort = CohortPanel(logic.cohort, logic.scene, logic.startWork, logic.loadSampleScans, loadUi, presets)
         self.editor = EditorPanel(logic.correction, logic.cohort, logic.scene, loadUi)
         self.train = TrainPanel(logic.train, logic.monitor, logic.cohort, logic.examination, logic.scene, loadUi)
         self.review = ReviewPanel(
             logic.cohort, logic.results, logic.overlay, logic.review, lambda: logic.correction.author, loadUi
         )
-        self.batch = BatchPanel(logic.batch, logic.cohort, loadUi)
+        self.batch = BatchPanel(logic.batch, logic.cohort, logic.scene, loadUi)
         self._steps: tuple[tuple[Any, Any], ...] = (
             (self.ui.cohortStep, self.cohort),
             (self.ui.editorStep, self.editor),
@@ -76,12 +90,20 @@ class SegmentPanel:
         )
         for step, panel in self._steps:
             step.layout().addWidget(panel.widget)
+        self.refreshing = TableRefresh(
+            logic.cohort,
+            self.widget,
+            (self.cohort.showRows, self.review.showRows, lambda _rows: self._showNext()),
+            self.cohort.message,
+        )
         self.timer = qt.QTimer(self.widget)
         self.timer.setInterval(AUTOSAVE_TICK_MS)
         self._tag: Any = None
         self._parameters: Any = None
         self._connections = Connections()
+        self.shortcuts = Shortcuts(self.widget)
         self._connect()
+        self._addShortcuts()
         self._showNext()
 
     def enter(self, parameters: Any) -> None:
@@ -99,6 +121,8 @@ class SegmentPanel:
         if parameters.cohortFolder and not self.logic.cohort.isOpen:
             self.cohort.open(parameters.cohortFolder)
         self.cohort.form.listVolumes()
+        self.batch.volumes.refresh()
+        self._showSetup()
         self._showNext()
 
     def exit(self) -> None:
@@ -113,6 +137,8 @@ class SegmentPanel:
         """Undo everything."""
         self.exit()
         self.timer.stop()
+        self.shortcuts.cleanup()
+        self.refreshing.cleanup()
         self._connections.undoAll()
         for _step, panel in self._steps:
             panel.cleanup()
@@ -129,9 +155,38 @@ class SegmentPanel:
         observe(self.logic.monitor.observers, self._onMonitorEvent)
         observe(self.cohort.wishes, self._onCohortWish)
         observe(self.editor.saved, self._onSaved)
+        # Who draws wants to see the image: the box comes back when the effect is put down.
+        observe(self.editor.drawing, lambda isDrawing: self.logic.review.setMarkerVisible(not isDrawing))
         observe(self.review.wishes, self._onReviewWish)
         self._connections.signal(self.timer, "timeout()", self.logic.correction.tick)
         self._connections.signal(self.ui.trainStep, "contentsCollapsed(bool)", self._onTrainStep)
+
+        self._connections.signal(
+            self.ui.setupButton, "clicked(bool)", lambda _checked: slicer.util.selectModule("BARLTrainer")
+        )
+
+    def _addShortcuts(self) -> None:
+        """A key presses its button, so that what cannot be pressed cannot be typed either."""
+        review = self.review.ui
+        buttons = {
+            "Ctrl+Alt+S": self.editor.ui.saveButton,
+            "Ctrl+Alt+N": self.editor.ui.nextButton,
+            "Ctrl+Alt+T": self.train.ui.trainButton,
+            "Ctrl+Alt+U": review.overlayCheck,
+            "Ctrl+Alt+.": review.nextButton,
+            "Ctrl+Alt+,": review.previousButton,
+            "Ctrl+Alt+A": review.acceptRegionButton,
+        }
+        for key, button in buttons.items():
+            self.shortcuts.add(key, button.click)
+        for number, (step, _panel) in enumerate(self._steps, start=1):
+            self.shortcuts.add(f"Ctrl+Alt+{number}", functools.partial(self.show, step))
+
+    def _showSetup(self) -> None:
+        """Say it before the person runs into it: without its packages BARL can neither save nor train."""
+        missing = ", ".join(each.name for each in unfit(ALL, installedVersion))
+        self.ui.setupRow.visible = bool(missing)
+        self.ui.setupLabel.setText(_("To be installed once, from the internet: {packages}.").format(packages=missing))
 
     def _onCohortEvent(self, event: CohortEvent) -> None:
         if event.kind == "loaded" and event.caseId is not None:
@@ -153,8 +208,8 @@ class SegmentPanel:
     def _onMonitorEvent(self, event: MonitorEvent) -> None:
         predicted = event.event is not None and event.event.get("kind") == "prediction" and not event.isPast
         if predicted or event.change is Change.ENDED:
-            self.cohort.refresh()
-            self.review.refresh()
+            self.refreshing.request()
+        if event.change is Change.ENDED:
             self.batch.refresh()
         if event.change in (Change.STATUS, Change.ENDED):
             self._showNext()

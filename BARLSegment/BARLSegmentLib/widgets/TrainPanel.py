@@ -20,10 +20,26 @@ from BARLSegmentLib.logic.SceneTypes import Node, Scene
 from BARLSegmentLib.logic.TrainLogic import TrainLogic, TrainWish
 from BARLSegmentLib.widgets.Connections import Connections
 from BARLSegmentLib.widgets.MessageLine import MessageLine
-from BARLSegmentLib.widgets.TrainWords import deviceWords, eventWords, statusWords
+from BARLSegmentLib.widgets.TrainWords import deviceWords, eventWords, presetWords, statusWords
 
 TICK_MS = 500
 """Often enough for a bar that moves, and a tick takes a few milliseconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainPreset:
+    """How thorough a training is to be; ``barl.training.presets`` says what that means for voxels and patches."""
+
+    name: str
+    minutes: float
+    """Proposed with it."""
+
+
+PRESETS = (
+    TrainPreset(name="quick", minutes=10.0),
+    TrainPreset(name="standard", minutes=60.0),
+    TrainPreset(name="thorough", minutes=480.0),
+)
 
 _MOST_EVENTS = 200
 _MAY_RESUME = (State.STOPPED, State.INTERRUPTED, State.FAILED)
@@ -123,6 +139,7 @@ class TrainPanel:
             wish = TrainWish(
                 method=CARDS[self.ui.methodCombo.currentIndex].name,
                 minutes=self.ui.minutesSpin.value,
+                preset=PRESETS[self.ui.presetCombo.currentIndex].name,
                 fromRound=fromRound,
                 settings=self.settings,
             )
@@ -164,9 +181,8 @@ class TrainPanel:
         for card in CARDS:
             self.ui.methodCombo.addItem(card.title)
         self.ui.methodCombo.currentIndex = [card.name for card in CARDS].index(_DEFAULT_METHOD)
-        self._presets = ((_("A first look"), 10.0), (_("Standard"), 60.0), (_("Thorough, over night"), 480.0))
-        for words, _minutes in self._presets:
-            self.ui.presetCombo.addItem(words)
+        for preset in PRESETS:
+            self.ui.presetCombo.addItem(presetWords(preset.name))
         self._onMethod(self.ui.methodCombo.currentIndex)
         self._onPreset(0)
 
@@ -176,7 +192,7 @@ class TrainPanel:
         self.ui.methodCombo.setToolTip(card.reference)
 
     def _onPreset(self, index: int) -> None:
-        self.ui.minutesSpin.value = self._presets[index][1]
+        self.ui.minutesSpin.value = PRESETS[index].minutes
 
     def _onDeviceTimer(self) -> None:
         findings = self.examination.read()
@@ -246,7 +262,7 @@ class TrainPanel:
                 node.SetPlotChartNodeID(chartNode.GetID())
                 view.setMRMLScene(self._scene)
                 view.setMRMLPlotViewNode(node)
-            view.visible = chartNode is not None and chartNode.GetNumberOfPlotSeriesNodes() > 0
+            view.visible = chartNode is not None and chart.tableNode.GetNumberOfRows() > 1  # One point is no curve.
             view.fitToContent()
 
     def _plotViewNode(self, name: str) -> Node:

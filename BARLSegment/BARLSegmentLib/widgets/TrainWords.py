@@ -40,6 +40,16 @@ def deviceWords(findings: Findings | None, minutes: float) -> str:
     )
 
 
+def presetWords(name: str) -> str:
+    """How thorough a training is."""
+    words = {
+        "quick": _("A first look: coarse voxels, small patches"),
+        "standard": _("Standard"),
+        "thorough": _("Thorough, over night: fine voxels, large patches"),
+    }
+    return words[name]
+
+
 def eventWords(event: Mapping[str, Any]) -> str:
     """What happened, for the list of events; empty for what the progress bar and the curves show already."""
     kind, message = event.get("kind"), str(event.get("message") or "")

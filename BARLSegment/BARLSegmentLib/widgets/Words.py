@@ -5,6 +5,7 @@ from __future__ import annotations
 from slicer.i18n import tr as _
 
 from barl.cohort import CaseState, Coverage, CoverageKind, Modality, Role
+from BARLSegmentLib.logic.ReviewLogic import ReviewProgress
 
 
 def modalityWord(modality: Modality) -> str:
@@ -61,6 +62,26 @@ def coverageChoices() -> list[tuple[str, Coverage]]:
         ),
         (_("Only strokes; background is painted, too"), Coverage(kind=CoverageKind.SCRIBBLES)),
     ]
+
+
+def progressWords(progress: ReviewProgress) -> str:
+    """Where a review stands."""
+    if not progress.isComputed:
+        return _("no regions were computed for this prediction")
+    if progress.total == 0:
+        return _("no region to look at: the prediction is sure everywhere")
+    place = _("region {n} of {total}") if progress.rank else _("{total} regions")
+    words = place.format(n=progress.rank, total=progress.total)
+    if progress.accepted:
+        words += ", " + _("{n} accepted").format(n=progress.accepted)
+    return f"{words}, {_soFar(progress.seconds)}"
+
+
+def _soFar(seconds: float) -> str:
+    minutes = int(seconds // 60)
+    if minutes == 0:
+        return _("less than a minute so far")
+    return _("{n} minutes so far").format(n=minutes) if minutes > 1 else _("1 minute so far")
 
 
 def durationWord(seconds: float) -> str:

@@ -1,5 +1,6 @@
 """Tests that run in Slicer itself: by ctest, by *Reload and Test*, and by the workflow under Xvfb."""
 
+import time
 import unittest
 
 import slicer
@@ -36,6 +37,9 @@ class BARLSegmentInSlicer(unittest.TestCase):
         panel.cohort.ui.sourceCombo.currentIndex = 1
         panel.cohort.form.listVolumes()
         panel.cohort.ui.createButton.click()
+        end = time.monotonic() + 60
+        while panel.cohort.form.isMaking and time.monotonic() < end:
+            slicer.app.processEvents()
         self.assertTrue(self.widget.logic.cohort.isOpen, panel.cohort.ui.messageLabel.text)
         caseId = self.widget.logic.cohort.cohort.cases[0].id
         self.assertTrue(panel.editor.load(caseId), panel.editor.ui.messageLabel.text)

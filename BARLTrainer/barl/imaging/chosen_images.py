@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from barl.cohort.layout import case_id_from
 from barl.errors import CohortError, ImageError
 from barl.imaging.volumes import find_volumes, read_geometry
+
+OnProgress = Callable[[float, str], None]
 
 
 def found_images(paths: Sequence[Path]) -> list[Path]:
@@ -28,8 +30,15 @@ def found_images(paths: Sequence[Path]) -> list[Path]:
     return images
 
 
-def checked_images(images: Sequence[Path], *, taken: Iterable[str]) -> list[Path]:
+def checked_images(
+    images: Sequence[Path], *, taken: Iterable[str], on_progress: OnProgress = lambda share, name: None
+) -> list[Path]:
     """The same images, once all their headers were read and their ids found free.
+
+    Args:
+        images: files and DICOM folders.
+        taken: ids that are there already.
+        on_progress: share of the headers read, 0 to 1, and whose is next.
 
     Raises:
         ImageError: files that cannot be used, each with its reason.
@@ -37,7 +46,8 @@ def checked_images(images: Sequence[Path], *, taken: Iterable[str]) -> list[Path
     """
     _refuse_one_name_for_two(images, {name.casefold() for name in taken})
     problems = []
-    for image in images:
+    for index, image in enumerate(images):
+        on_progress(index / len(images), image.name)
         try:
             read_geometry(image)
         except ImageError as error:

@@ -148,7 +148,6 @@ class qMRMLSegmentEditorWidget(_SceneWidget):
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
         self._node: Any = None
-        self._effect = ""
         self._shortcuts = False
         self._observes_views = False
         self._read_only = False
@@ -218,7 +217,8 @@ class qMRMLSegmentEditorWidget(_SceneWidget):
         self.setActiveEffectByName("")
 
     def setActiveEffectByName(self, name: str) -> None:
-        self._effect = name
+        if self._node is not None:
+            self._node.SetActiveEffectName(name)
 
     def availableEffectNames(self) -> list[str]:
         return list(_EFFECTS)
