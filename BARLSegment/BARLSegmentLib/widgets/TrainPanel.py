@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from BARLSegmentLib.Examination import Examination, Findings
 from BARLSegmentLib.logic.CohortLogic import CohortEvent, CohortLogic
 from BARLSegmentLib.logic.MonitorLogic import Change, MonitorEvent, MonitorLogic
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
-from BARLSegmentLib.logic.TrainLogic import TrainLogic, TrainWish
+from BARLSegmentLib.logic.TrainLogic import PRESETS, TrainLogic, TrainWish
 from BARLSegmentLib.widgets.Connections import Connections
 from BARLSegmentLib.widgets.MessageLine import MessageLine
 from BARLSegmentLib.widgets.TrainWords import deviceWords, eventWords, statusWords
@@ -72,7 +72,9 @@ class TrainPanel:
         self.examination = examination
         self.state = TrainState()
         self.settings: dict[str, Any] = {}
-        """Settings of the method by name, for who wants to try something from the Python console."""
+        """Settings of the method by name, taken from BARL Trainer or set in the Python console."""
+        self._taken = TrainWish()
+        """What was handed over, for what has no field here: preset, device, seed."""
         self.widget = loadUi("TrainPanel")
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.message = MessageLine(self.ui.messageLabel)
@@ -120,14 +122,25 @@ class TrainPanel:
     def start(self, fromRound: int | None = None) -> None:
         """Begin a training, or say why not."""
         with self.message.telling():
-            wish = TrainWish(
+            wish = replace(
+                self._taken,
                 method=CARDS[self.ui.methodCombo.currentIndex].name,
                 minutes=self.ui.minutesSpin.value,
-                fromRound=fromRound,
+                fromRound=fromRound if fromRound is not None else self._taken.fromRound,
                 settings=self.settings,
             )
             folder = self.train.start(self.cohort.cohort, wish)
             self.follow(folder)
+
+    def take(self, wish: TrainWish) -> None:
+        """Fill the fields with what was put together elsewhere; Train starts it."""
+        self._taken, self.settings = wish, dict(wish.settings)
+        index = [card.name for card in CARDS].index(wish.method)
+        self.ui.methodCombo.currentIndex = index
+        self.ui.minutesSpin.value = wish.minutes
+        if wish.preset:
+            self.ui.presetCombo.currentIndex = PRESETS.index(wish.preset)
+        self._onMethod(index)
 
     def stop(self) -> None:
         """Ask the training to save its state and stop."""
@@ -172,11 +185,17 @@ class TrainPanel:
 
     def _onMethod(self, index: int) -> None:
         card = CARDS[index]
-        self.ui.methodText.setText(f"{card.sentence} {card.when_to_choose}")
+        if card.name != self._taken.method and self._taken.settings:  # Another method has settings of its own.
+            self._taken = TrainWish(method=card.name)
+            self.settings = {}
+        taken = ", ".join(f"{key} = {value}" for key, value in self._taken.settings.items())
+        words = _("With settings from BARL Trainer: {settings}.").format(settings=taken) if taken else ""
+        self.ui.methodText.setText(f"{card.sentence} {card.when_to_choose} {words}".strip())
         self.ui.methodCombo.setToolTip(card.reference)
 
     def _onPreset(self, index: int) -> None:
         self.ui.minutesSpin.value = self._presets[index][1]
+        self._taken = replace(self._taken, preset="")  # From now on it follows from the minutes.
 
     def _onDeviceTimer(self) -> None:
         findings = self.examination.read()
