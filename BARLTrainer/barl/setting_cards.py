@@ -1,4 +1,4 @@
-"""A card for each setting, read from the sources: Slicer shows the settings before torch is there, and never imports it.
+"""A card for each setting, read from the sources: Slicer shows settings before torch is there, and never imports it.
 
 The dataclass beside the code that uses a setting stays the only place where it is declared; nothing is run to read it.
 """

@@ -88,7 +88,7 @@ def test_figures_of_chosen_rounds_stand_side_by_side(rounds: Any) -> None:
     choose(rounds, 1, 2)
 
     assert texts(rounds.ui.figureTable) == [
-        ["validation", "1 case: too few to say", "4 cases"],
+        ["measured on", "1 case: too few to say", "4 cases"],
         ["mean", "0.500", "0.800"],
         ["jaw", "0.600", "0.900"],
         ["teeth", "0.400", "0.700"],

@@ -38,15 +38,11 @@ class FollowedProcess:
         self._began = clock()
         self._folder = tempfile.TemporaryDirectory(prefix="barl-", ignore_cleanup_errors=True)
         path = Path(self._folder.name) / "output.txt"
-        with path.open("wb") as written, startErrors(line[0]):
-            self._process = subprocess.Popen(
-                line,
-                stdin=subprocess.DEVNULL,
-                stdout=written,
-                stderr=subprocess.STDOUT,
-                env=dict(environment),
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            )
+        try:
+            self._process = _started(line, environment, path)
+        except BaseException:
+            self._folder.cleanup()
+            raise
         self._file = path.open("rb")
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.output = ""
@@ -78,3 +74,15 @@ class FollowedProcess:
     def _close(self) -> None:
         self._file.close()
         self._folder.cleanup()
+
+
+def _started(line: Sequence[str], environment: Mapping[str, str], output: Path) -> subprocess.Popen[bytes]:
+    with output.open("wb") as written, startErrors(line[0]):
+        return subprocess.Popen(
+            line,
+            stdin=subprocess.DEVNULL,
+            stdout=written,
+            stderr=subprocess.STDOUT,
+            env=dict(environment),
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )

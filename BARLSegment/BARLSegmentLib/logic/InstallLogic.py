@@ -63,7 +63,7 @@ except BaseException:
     traceback.print_exc()
 slicer.util.exit(code)
 """
-"""Run by a second Slicer without a window: the extension PyTorch needs the application, and blocks it while it works."""
+"""Run by a second Slicer without a window: the extension PyTorch needs the application, and blocks it for minutes."""
 
 Installing = Generator[Command, Finished, "tuple[Package, ...]"]
 """Gives one command after the other, is sent how each ended, and returns how all packages are then."""
@@ -137,8 +137,8 @@ class InstallLogic:
 
     Args:
         runPython: runs Slicer's Python to its end, for who can wait.
-        slicerWithTorchUtils: command of a Slicer without a window that has the extension PyTorch, to which ``--python-script`` and
-            a file are added; None when the extension is not there.
+        slicerWithTorchUtils: command of a Slicer without a window, to which ``--python-script`` and a file are added;
+            None when the extension PyTorch is not there.
         versionOf: the version that pip has noted for a package.
     """
 
@@ -247,8 +247,8 @@ class InstallLogic:
             )
         if self._versionOf(TORCH.name) is None:
             raise JobFailedError(
-                "torch could not be installed. Check the connection (and the proxy) and free disk space, and try again; "
-                f"or choose a folder with wheels. The last words were:\n{_lastLines(done.output)}"
+                "torch could not be installed. Check the connection (and the proxy) and free disk space, and try "
+                f"again; or choose a folder with wheels. The last words were:\n{_lastLines(done.output)}"
             )
 
     def _pip(

@@ -68,10 +68,7 @@ class DiskUse:
 
     def look(self) -> bool:
         """Look at some more files; returns whether there are more."""
-        for _ in range(_FILES_A_LOOK):
-            if next(self._counting, None) is None:
-                return False
-        return True
+        return all(next(self._counting, None) is not None for _ in range(_FILES_A_LOOK))
 
     @property
     def total(self) -> int:

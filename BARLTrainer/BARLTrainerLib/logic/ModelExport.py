@@ -95,7 +95,9 @@ def _refuseForeign(target: Path, roundFolder: Path, digest: str) -> None:
             return
         names = {path.name for path in target.iterdir()} if target.is_dir() else set()
     if names != {CARD, WEIGHTS} or _digestOf(target) != digest:
-        raise StorageError(f"{target} is there already and holds something else. Choose another folder, or move it away.")
+        raise StorageError(
+            f"{target} is there already and holds something else. Choose another folder, or move it away."
+        )
 
 
 def _digestOf(model: Path) -> str | None:

@@ -69,7 +69,9 @@ class RoundsLogic:
         """
         running = self._train.activeJob(self._cohort) if self._cohort is not None else None
         if running is not None:
-            raise JobError(f"Round {int(running.name)} of this cohort is being trained. Wait until it is done, or stop it.")
+            raise JobError(
+                f"Round {int(running.name)} of this cohort is being trained. Wait until it is done, or stop it."
+            )
         self._train.resume(row.folder)
         self.refresh()
 

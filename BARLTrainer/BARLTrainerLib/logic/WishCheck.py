@@ -1,4 +1,4 @@
-"""Whether the engine accepts a wish, asked in a process of its own: only the engine knows the limits, and it needs torch."""
+"""Whether the engine accepts a wish, asked in a process of its own: only it knows the limits, and it needs torch."""
 
 from __future__ import annotations
 

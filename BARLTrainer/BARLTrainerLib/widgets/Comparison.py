@@ -14,11 +14,12 @@ from BARLTrainerLib.logic.FiguresTable import structures
 from BARLTrainerLib.logic.RoundCurves import RoundCurve, RoundCurves
 from BARLTrainerLib.logic.RoundRow import RoundRow
 from BARLTrainerLib.logic.RoundsLogic import RoundsLogic
+from BARLTrainerLib.widgets.FitHeight import fitHeight
 from BARLTrainerLib.widgets.RoundWords import casesWords
 
 _VIEW_TAG = "BARLTrainerPlotView"
 _ROW_PIXELS = 22
-_MOST_LINES = 7
+_MOST_LINES = 9
 """Lines of the figures that are shown without a bar to scroll."""
 
 
@@ -112,9 +113,7 @@ class Comparison:
         header = table.horizontalHeader()
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setStretchLastSection(True)
-        height = _ROW_PIXELS * (min(len(lines), _MOST_LINES) + 1) + 10
-        table.setMinimumHeight(height)
-        table.setMaximumHeight(height)
+        fitHeight(table, len(lines), _MOST_LINES, _ROW_PIXELS)
 
 
 def _figureLines(rows: Sequence[RoundRow]) -> list[list[str]]:
@@ -123,7 +122,7 @@ def _figureLines(rows: Sequence[RoundRow]) -> list[list[str]]:
     if not scores:
         return []
     lines = [
-        [_("validation"), *(casesWords(row) for row in rows)],
+        [_("measured on"), *(casesWords(row) for row in rows)],
         [_("mean"), *(f"{score.dice:.3f}" for score in scores)],
     ]
     for name in structures(rows):

@@ -19,6 +19,7 @@ from BARLSegmentLib.widgets.Connections import Connections
 from BARLSegmentLib.widgets.MessageLine import MessageLine
 
 _POLL_MS = 300
+_ROW_PIXELS = 22
 _MOST_LETTERS = 160
 """Of a line that pip prints: some hold half a screen of file names."""
 
@@ -62,6 +63,7 @@ class DiagnosticsPanel:
         header.setSectionResizeMode(0, qt.QHeaderView.ResizeToContents)
         header.setStretchLastSection(True)
         self.ui.factTable.verticalHeader().hide()
+        self.ui.factTable.verticalHeader().setDefaultSectionSize(_ROW_PIXELS)
         self._connect()
         self._show()
 

@@ -15,9 +15,11 @@ from BARLSegmentLib.widgets.Connections import Connections
 from BARLSegmentLib.widgets.MessageLine import MessageLine
 from BARLTrainerLib.logic.DiskUse import DiskUse, Kind, Part
 from BARLTrainerLib.logic.OpenCohort import OpenCohort
+from BARLTrainerLib.widgets.FitHeight import fitHeight
 from BARLTrainerLib.widgets.RoundWords import sizeWord
 
 ROW_PIXELS = 24
+_MOST_LINES = 12
 
 
 @dataclass
@@ -131,6 +133,7 @@ class DiskPanel:
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(str(part.path))
                 self.ui.partTable.setItem(number, column, item)
+        fitHeight(self.ui.partTable, max(3, len(parts)), _MOST_LINES, ROW_PIXELS)
         self._showChoices()
 
     def _showChoices(self) -> None:

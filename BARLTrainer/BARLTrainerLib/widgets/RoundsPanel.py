@@ -21,12 +21,14 @@ from BARLTrainerLib.logic.RoundCurves import RoundCurves
 from BARLTrainerLib.logic.RoundRow import RoundRow
 from BARLTrainerLib.logic.RoundsLogic import RoundsLogic
 from BARLTrainerLib.widgets.Comparison import Comparison
+from BARLTrainerLib.widgets.FitHeight import fitHeight
 from BARLTrainerLib.widgets.RoundWords import askedWords, diceWords, methodWord, stateWord
 
 LOOK_MS = 1000
 """From one look at running rounds to the next."""
 
 ROW_PIXELS = 24
+_MOST_LINES = 8
 FIGURES_FILE = "rounds.csv"
 
 
@@ -220,6 +222,7 @@ class RoundsPanel:
                 table.setItem(number, column, item)
                 item.setSelected(row.folder in self.state.chosen)
         table.blockSignals(blocked)
+        fitHeight(table, max(3, len(self.state.shown)), _MOST_LINES, ROW_PIXELS)
 
     def _showChoices(self) -> None:
         ui, chosen = self.ui, self.selected()
@@ -227,7 +230,9 @@ class RoundsPanel:
         ui.hintLabel.visible = not self.state.shown
         isOpen = self.cohort.cohort is not None
         ui.hintLabel.setText(
-            _("This cohort has no training yet.") if isOpen else _("Choose the folder of a cohort above, and press Show.")
+            _("This cohort has no training yet.")
+            if isOpen
+            else _("Choose the folder of a cohort above, and press Show.")
         )
         for widget in (ui.roundTable, ui.resumeButton, ui.stopButton, ui.folderButton, ui.compareBox, ui.exportBox):
             widget.visible = bool(self.state.shown)

@@ -25,9 +25,7 @@ class SettingsTable:
         onProblem: called with what is wrong with what was typed; the value from before is shown again.
     """
 
-    def __init__(
-        self, table: Any, onChange: Callable[[str, Value], None], onProblem: Callable[[str], None]
-    ) -> None:
+    def __init__(self, table: Any, onChange: Callable[[str, Value], None], onProblem: Callable[[str], None]) -> None:
         self._table, self._onChange, self._onProblem = table, onChange, onProblem
         self._cards: tuple[SettingCard, ...] = ()
         self._values: dict[str, Value] = {}
