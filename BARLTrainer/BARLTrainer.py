@@ -1,4 +1,4 @@
-"""BARLTrainer: the engineer's view of BARL: rounds and their scores, the computer, and what must be installed.
+"""BARLTrainer: the engineer's view of BARL: rounds and their curves, methods and settings, disk use, the computer.
 
 This file holds what Slicer looks for by name. The work is in ``BARLTrainerLib`` and, for logic on jobs, in
 ``BARLSegmentLib``; the engine is the package ``barl`` beside this file.
@@ -28,9 +28,10 @@ class BARLTrainer(ScriptedLoadableModule):
         parent.dependencies = []
         parent.contributors = ["The BARL developers (BARL)"]
         parent.helpText = _(
-            "Rounds of a cohort's training with their scores, what this computer can do, and the installation of the "
-            "packages that BARL needs, also without internet. Annotating and training for clinicians is in the module "
-            "BARL Segment. Not for clinical use."
+            "Rounds of a cohort's training with their curves and scores side by side, methods with all their settings, "
+            "export of models, disk use, what this computer can do, and the installation of the packages that BARL "
+            "needs, also without internet. Annotating and training for clinicians is in the module BARL Segment. Not "
+            "for clinical use."
         )
         parent.helpText += self.getDefaultModuleDocumentationLink("https://github.com/SlicerBARL/SlicerBARL#readme")
         parent.acknowledgementText = _(
@@ -54,7 +55,7 @@ class BARLTrainerWidget(ScriptedLoadableModuleWidget):
         from BARLTrainerLib.widgets.TrainerPanel import TrainerPanel
 
         self.logic = BARLTrainerLogic()
-        self.panel = TrainerPanel(self.logic, self._loadUi)
+        self.panel = TrainerPanel(self.logic, handToSegment, self._loadUi)
         self.layout.addWidget(self.panel.widget)
 
     def enter(self):
@@ -85,12 +86,23 @@ class BARLTrainerLogic(ScriptedLoadableModuleLogic):
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
         from BARLSegmentLib.Examination import Examination
-        from BARLSegmentLib.logic.InstallLogic import ChildPython, InstallLogic
-        from BARLSegmentLib.logic.PythonProgram import pythonProgram
+        from BARLSegmentLib.logic.ChildPython import ChildPython
+        from BARLSegmentLib.logic.InstallLogic import InstallLogic
+        from BARLSegmentLib.logic.JobProcesses import DetachedProcesses
+        from BARLSegmentLib.logic.PythonProgram import pythonProgram, withBarl
+        from BARLSegmentLib.logic.TrainLogic import TrainLogic
+        from BARLTrainerLib.logic.OpenCohort import OpenCohort
+        from BARLTrainerLib.logic.RoundCurves import RoundCurves
+        from BARLTrainerLib.logic.RoundsLogic import RoundsLogic
 
         environment = slicer.util.startupEnvironment()
+        self.cohort = OpenCohort()
+        self.train = TrainLogic(DetachedProcesses(pythonProgram(), environment=environment))
+        self.rounds = RoundsLogic(self.train)
+        self.curves = RoundCurves(slicer.mrmlScene)
         self.examination = Examination(pythonProgram(), environment=environment)
-        self.install = InstallLogic(runPython=ChildPython(environment=environment), torchInstaller=_torchInstaller())
+        self.python = ChildPython(environment=withBarl(environment))
+        self.install = InstallLogic(runPython=self.python, slicerWithTorchUtils=_slicerWithTorchUtils())
 
 
 class BARLTrainerTest(ScriptedLoadableModuleTest):
@@ -107,19 +119,25 @@ class BARLTrainerTest(ScriptedLoadableModuleTest):
         self.assertTrue(result.wasSuccessful())
 
 
-def _torchInstaller():
-    """What installs torch; None when the extension PyTorch is not there."""
+def _slicerWithTorchUtils():
+    """Command of a second Slicer that installs torch while this one lives; None without the extension PyTorch."""
     import importlib.util
 
     if importlib.util.find_spec("PyTorchUtils") is None:
         return None
+    program = slicer.app.launcherExecutableFilePath or slicer.app.applicationFilePath()
+    return (program, "--no-splash", "--no-main-window", "--ignore-slicerrc")
 
-    def installer():
-        from PyTorchUtils import PyTorchUtilsLogic
 
-        return PyTorchUtilsLogic()
-
-    return installer
+def handToSegment(wish, cohort):
+    """Open BARL Segment with a cohort and what a training of it is to be."""
+    slicer.util.selectModule("BARLSegment")
+    segment = slicer.modules.BARLSegmentWidget
+    known = segment.logic.cohort
+    if cohort is not None and not (known.isOpen and known.cohort.folder == cohort.folder):
+        segment.panel.cohort.open(str(cohort.folder))
+    segment.panel.train.take(wish)
+    segment.panel.show(segment.panel.ui.trainStep)
 
 
 def addSegmentPath(moduleFile):

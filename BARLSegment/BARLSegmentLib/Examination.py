@@ -72,6 +72,7 @@ class Examination:
             self._process.kill()
             self._process.wait()
             self._process = None
+            self._output.close()
 
     def read(self) -> Findings | None:
         """The answer; None while there is none."""

@@ -24,9 +24,10 @@ class Refuse(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError("refused by the test: " + name, name=name)
 
 sys.meta_path.insert(0, Refuse())
-package = importlib.import_module("BARLSegmentLib.logic")
-for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
-    importlib.import_module(module.name)
+for name in ("BARLSegmentLib.logic", "BARLTrainerLib.logic"):
+    package = importlib.import_module(name)
+    for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
 """
 _NOT_THERE_YET = {
     "torch",
@@ -45,10 +46,10 @@ _NOT_THERE_YET = {
 }
 
 
-@pytest.fixture
-def logic(repository: Path) -> Path:
-    """The folder of the module's logic."""
-    return repository / "BARLSegment" / "BARLSegmentLib" / "logic"
+@pytest.fixture(params=["BARLSegment", "BARLTrainer"])
+def logic(request: pytest.FixtureRequest, repository: Path) -> Path:
+    """The folder of a module's logic."""
+    return repository / request.param / f"{request.param}Lib" / "logic"
 
 
 def test_logic_takes_scene_and_services_as_arguments(logic: Path) -> None:

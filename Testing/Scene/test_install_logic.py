@@ -9,12 +9,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from barl.errors import InputError, JobFailedError
-from BARLSegmentLib.logic.InstallLogic import ChildPython, Finished, InstallLogic, PackageState
+from barl.jobs.processes import family, wait_until_dead
+from BARLSegmentLib.logic.ChildPython import ChildPython, Command, Finished
+from BARLSegmentLib.logic.Installation import Installation
+from BARLSegmentLib.logic.InstallLogic import InstallLogic, PackageState, _importing
 from BARLSegmentLib.logic.Requirements import ALL, OTHERS, PROTECTED, TORCH, installedVersion, isAllowed
 
 if sys.version_info >= (3, 11):
@@ -23,6 +27,8 @@ else:
     import tomli as tomllib
 
 GOOD = {one.name: "99.0" for one in OTHERS} | {"torch": "2.13.0+cu126"}
+CHILD = ChildPython(sys.executable)
+SLICER = ("/opt/Slicer", "--no-main-window")
 SLICERS = {"numpy": "2.0.2", "SimpleITK": "2.5.0", "vtk": "9.4.2"}
 
 
@@ -35,14 +41,22 @@ class Computer:
     """What the import of a module says."""
 
     pipFails: bool = False
+    staysBroken: bool = False
     calls: list[list[str]] = field(default_factory=list)
     constraints: list[str] = field(default_factory=list)
-    torchCalls: list[dict[str, Any]] = field(default_factory=list)
+    torchFails: str = ""
+    """What the second Slicer prints when it cannot install torch."""
+
+    scripts: list[str] = field(default_factory=list)
+    """What that Slicer was told to run."""
 
     def versionOf(self, name: str) -> str | None:
         return self.versions.get(name)
 
-    def __call__(self, arguments: Sequence[str], onLine: Callable[[str], None], timeoutSeconds: float) -> Finished:
+    def __call__(self, command: Command, onLine: Callable[[str], None]) -> Finished:
+        arguments = command.arguments
+        if command.program is not None:
+            return self._secondSlicer([command.program, *arguments])
         self.calls.append(list(arguments))
         if arguments[0] == "-c":
             return self._imports(arguments[2:])
@@ -56,7 +70,8 @@ class Computer:
         for one in ALL:
             if one.specifier in arguments:
                 self.versions[one.name] = GOOD[one.name]
-                self.broken.pop(one.module, None)
+                if not self.staysBroken:
+                    self.broken.pop(one.module, None)
         return Finished(code=0, output="ok")
 
     def _imports(self, modules: Sequence[str]) -> Finished:
@@ -65,10 +80,14 @@ class Computer:
         answer = {module: self.broken.get(module, "") for module in modules}
         return Finished(code=0, output="a warning of somebody's\nBARL-CHECK " + json.dumps(answer) + "\n")
 
-    def installTorch(self, askConfirmation: bool = False, **more: Any) -> None:
-        self.torchCalls.append({"askConfirmation": askConfirmation, **more})
+    def _secondSlicer(self, line: list[str]) -> Finished:
+        assert tuple(line[:-1]) == (*SLICER, "--python-script")
+        self.scripts.append(Path(line[-1]).read_text(encoding="utf-8"))
+        if self.torchFails:
+            return Finished(code=1, output=self.torchFails)
         self.versions["torch"] = GOOD["torch"]
         self.broken.pop("torch", None)
+        return Finished(code=0, output="")
 
     def pipCalls(self) -> list[list[str]]:
         return [call for call in self.calls if "install" in call]
@@ -87,7 +106,11 @@ def a_ready_computer() -> Computer:
 
 
 def logicOf(computer: Computer) -> InstallLogic:
-    return InstallLogic(runPython=computer, torchInstaller=lambda: computer, versionOf=computer.versionOf)
+    return InstallLogic(runPython=computer, slicerWithTorchUtils=SLICER, versionOf=computer.versionOf)
+
+
+def python(code: str, timeoutSeconds: float = 60.0) -> Command:
+    return Command(arguments=("-c", code), timeoutSeconds=timeoutSeconds)
 
 
 def wheels(folder: Path) -> Path:
@@ -106,7 +129,7 @@ def test_size_and_time_are_said_before_anything_is_done(a_fresh_computer: Comput
 
     assert plan.torch and plan.others == OTHERS
     assert re.search(r"torch, scipy.*up to 3\.\d GB are downloaded.*about 1\d minutes", str(plan))
-    assert "window does not answer while torch" in str(plan)
+    assert "You can go on working meanwhile" in str(plan)
     assert "numpy, SimpleITK, vtk stay as they are" in str(plan)
     assert a_fresh_computer.calls == []
 
@@ -125,7 +148,7 @@ def test_torch_comes_through_the_extension_and_the_rest_through_pip(a_fresh_comp
 
     packages = logic.install(logic.plan(), said.append)
 
-    assert a_fresh_computer.torchCalls == [{"askConfirmation": True, "torchVersionRequirement": TORCH.versions}]
+    assert len(a_fresh_computer.scripts) == 1
     (call,) = a_fresh_computer.pipCalls()
     assert "torch" not in " ".join(call)
     assert call[-len(OTHERS) :] == [one.specifier for one in OTHERS]
@@ -156,7 +179,7 @@ def test_an_offline_folder_gives_everything_and_nothing_is_downloaded(
     (call,) = a_fresh_computer.pipCalls()
     assert call[call.index("--no-index") :][:3] == ["--no-index", "--find-links", str(folder)]
     assert TORCH.specifier in call
-    assert a_fresh_computer.torchCalls == []
+    assert a_fresh_computer.scripts == []
 
 
 def test_an_offline_folder_that_lacks_a_wheel_is_refused_with_how_to_fetch_it(
@@ -193,7 +216,7 @@ def test_a_half_installed_torch_is_removed_first(a_ready_computer: Computer) -> 
     logic.install(logic.plan(logic.check()))
 
     assert ["-m", "pip", "uninstall", "--yes", "torch"] in a_ready_computer.calls
-    assert len(a_ready_computer.torchCalls) == 1
+    assert len(a_ready_computer.scripts) == 1
 
 
 def test_an_import_that_ends_python_is_found_by_its_name(a_ready_computer: Computer) -> None:
@@ -224,10 +247,10 @@ def test_pip_that_fails_is_told_with_its_last_words(a_fresh_computer: Computer) 
 def test_an_install_that_leaves_something_broken_is_not_called_complete(a_fresh_computer: Computer) -> None:
     logic = logicOf(a_fresh_computer)
     plan = logic.plan()
-    a_fresh_computer.installTorch = lambda **more: a_fresh_computer.versions.update(torch="2.13.0")  # type: ignore[method-assign]
-    a_fresh_computer.broken = {"torch": "OSError: [WinError 126]"}
+    a_fresh_computer.broken = {"skimage": "OSError: [WinError 126]"}
+    a_fresh_computer.staysBroken = True
 
-    with pytest.raises(JobFailedError, match=r"torch is broken OSError: \[WinError 126\]"):
+    with pytest.raises(JobFailedError, match=r"scikit-image is broken OSError: \[WinError 126\]"):
         logic.install(plan)
 
 
@@ -239,18 +262,33 @@ def test_without_the_pytorch_extension_the_way_out_is_named(a_fresh_computer: Co
     assert a_fresh_computer.pipCalls() == []
 
 
-def test_a_declined_or_failed_torch_is_told(a_fresh_computer: Computer) -> None:
+def test_a_torch_that_could_not_be_installed_is_told_with_what_was_printed(a_fresh_computer: Computer) -> None:
+    a_fresh_computer.torchFails = "RuntimeError: no compatible build"
     logic = logicOf(a_fresh_computer)
-    a_fresh_computer.installTorch = lambda **more: None  # type: ignore[method-assign]
-    with pytest.raises(JobFailedError, match="torch was not installed"):
-        logic.install(logic.plan())
 
-    def fail(**more: Any) -> None:
-        raise RuntimeError("no compatible build")
-
-    a_fresh_computer.installTorch = fail  # type: ignore[method-assign]
-    with pytest.raises(JobFailedError, match="could not be installed: no compatible build"):
+    with pytest.raises(JobFailedError, match=r"(?s)torch could not be installed.*no compatible build"):
         logic.install(logic.plan())
+    assert a_fresh_computer.pipCalls() == []
+
+
+def test_what_the_second_slicer_runs_asks_the_extension_for_the_allowed_torch_and_ends(
+    a_fresh_computer: Computer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logic = logicOf(a_fresh_computer)
+    logic.install(logic.plan())
+    asked: list[dict[str, Any]] = []
+    codes: list[int] = []
+    extension = SimpleNamespace(installTorch=lambda **options: asked.append(options))
+    slicer = SimpleNamespace(util=SimpleNamespace(exit=codes.append))
+    monkeypatch.setitem(sys.modules, "slicer", slicer)
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", SimpleNamespace(PyTorchUtilsLogic=lambda: extension))
+
+    exec(a_fresh_computer.scripts[0], {})
+    assert asked == [{"askConfirmation": False, "torchVersionRequirement": TORCH.versions}]
+
+    del extension.installTorch
+    exec(a_fresh_computer.scripts[0], {})
+    assert codes == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -270,9 +308,9 @@ def test_the_list_is_the_engines_own() -> None:
 
 
 def test_the_real_child_process_tells_what_cannot_be_imported() -> None:
-    logic = InstallLogic(runPython=ChildPython(sys.executable))
+    logic = InstallLogic(runPython=CHILD)
 
-    problems = logic._imports(["json", "no_such_module_of_barl"])
+    problems = logic._through(_importing(["json", "no_such_module_of_barl"]), lambda line: None)
 
     assert problems["json"] == ""
     assert problems["no_such_module_of_barl"].startswith("ModuleNotFoundError")
@@ -280,16 +318,16 @@ def test_the_real_child_process_tells_what_cannot_be_imported() -> None:
 
 def test_a_python_that_is_not_there_or_too_slow_is_told() -> None:
     with pytest.raises(JobFailedError, match="Cannot start /no/python"):
-        ChildPython("/no/python")([], print, 1.0)
+        ChildPython("/no/python")(python("pass"), print)
     with pytest.raises(JobFailedError, match="did not finish within"):
-        ChildPython(sys.executable)(["-c", "import time; time.sleep(30)"], print, 0.5)
+        CHILD(python("import time; time.sleep(30)", 0.5), print)
 
 
 def test_lines_are_told_as_they_come() -> None:
     code = "import time; print('ä', flush=True); time.sleep(0.6); print('b')"
     heard: list[tuple[str, float]] = []
 
-    done = ChildPython(sys.executable)(["-c", code], lambda line: heard.append((line, time.monotonic())), 60.0)
+    done = CHILD(python(code), lambda line: heard.append((line, time.monotonic())))
 
     assert (done.code, done.output) == (0, "ä\nb")
     assert heard[1][1] - heard[0][1] > 0.3
@@ -298,3 +336,83 @@ def test_lines_are_told_as_they_come() -> None:
 def test_pips_notes_are_read_without_importing() -> None:
     assert installedVersion("numpy") is not None
     assert installedVersion("no-such-package-of-barl") is None
+
+
+def ended(installation: Installation) -> None:
+    """Look until it is over."""
+    for _ in range(600):
+        if installation.look():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it does not end")
+
+
+def commandsOf(*codes: str, told: list[Finished] | None = None) -> Any:
+    """Steps that keep how each command ended."""
+    for code in codes:
+        done = yield python(code)
+        if told is not None:
+            told.append(done)
+
+
+def test_an_installation_runs_one_command_after_the_other_and_waits_for_none() -> None:
+    told: list[Finished] = []
+    steps = commandsOf("import time; print('ä'); time.sleep(1.0)", "raise SystemExit(2)", told=told)
+    installation = Installation(steps, CHILD)
+    begun = time.monotonic()
+    installation.start()
+    assert not installation.look()
+    assert time.monotonic() - begun < 1.0
+
+    ended(installation)
+
+    assert [(each.code, each.output.strip()) for each in told] == [(0, "ä"), (2, "")]
+
+
+def test_an_installation_tells_the_last_line_that_was_printed() -> None:
+    steps = commandsOf("import time; print('one'); print('two ä', flush=True); time.sleep(60)")
+    installation = Installation(steps, CHILD)
+    installation.start()
+    for _ in range(300):
+        installation.look()
+        if installation.lastLine:
+            break
+        time.sleep(0.1)
+    installation.stop()
+
+    assert installation.lastLine == "two ä"
+
+
+def test_what_a_stopped_installation_had_started_is_ended_with_it() -> None:
+    child = "import time; print(1, flush=True); time.sleep(600)"
+    installation = Installation(
+        commandsOf(f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"), CHILD
+    )
+    installation.start()
+    while not installation.lastLine:
+        installation.look()
+        time.sleep(0.05)
+    assert installation._process is not None
+    members = family(installation._process._process.pid)
+
+    installation.stop()
+
+    assert len(members) == 2
+    assert wait_until_dead(members, 10.0)
+
+
+def test_a_command_of_an_installation_that_takes_too_long_is_ended_and_told() -> None:
+    def tooSlow() -> Any:
+        yield python("import time; time.sleep(60)", 0.2)
+
+    installation = Installation(tooSlow(), CHILD)
+    installation.start()
+    with pytest.raises(JobFailedError, match="did not finish within"):
+        ended(installation)
+
+
+def test_an_installation_by_a_program_that_is_not_there_is_told() -> None:
+    installation = Installation(commandsOf("pass"), ChildPython("/no/python"))
+
+    with pytest.raises(JobFailedError, match="Cannot start /no/python"):
+        installation.start()

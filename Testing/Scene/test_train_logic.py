@@ -31,8 +31,9 @@ from barl.jobs import (
 )
 from barl.jobs.processes import Process
 from barl.jobs.status import write_launched
+from barl.training.presets import PRESETS as ENGINES_PRESETS
 from BARLSegmentLib.logic.JobProcesses import DetachedProcesses
-from BARLSegmentLib.logic.TrainLogic import TrainLogic, TrainWish
+from BARLSegmentLib.logic.TrainLogic import PRESETS, TrainLogic, TrainWish
 
 _STUBBORN = """
 import signal, subprocess, sys, time
@@ -312,3 +313,17 @@ def _waitFor(folder: Path, state: State) -> None:
     while read_status(folder).state is not state:
         assert time.monotonic() < deadline, read_status(folder)
         time.sleep(0.05)
+
+
+def test_a_preset_is_written_into_the_job_only_when_one_is_chosen(logic: TrainLogic, a_cohort: Cohort) -> None:
+    folder = logic.start(a_cohort, TrainWish(preset="thorough"))
+    assert read_spec(folder).payload["preset"] == "thorough"
+    _end(folder, State.FINISHED)
+
+    assert "preset" not in read_spec(logic.start(a_cohort, TrainWish())).payload
+
+
+def test_presets_are_the_engines_own() -> None:
+    assert tuple(ENGINES_PRESETS) == PRESETS
+    with pytest.raises(SettingsError, match=r"preset must be one of .*'quick'.*got 'fast'"):
+        TrainWish(preset="fast")

@@ -93,11 +93,14 @@ class ChildWork:
         ended = self._process.poll() is not None  # Asked first: what it said last must not be missed.
         for answer in self._answers():
             self._take(answer)
-        if ended and not self._look.isOver:
+        if ended and not self._isOver():
             self._take({"error": self._lastWords()})
-        if self._look.isOver:
+        if self._isOver():
             self.end()
         return self._look
+
+    def _isOver(self) -> bool:
+        return self._look.isOver
 
     def cancel(self) -> None:
         """Close its input, which it takes for a sign to remove what it has made and to end."""

@@ -6,18 +6,15 @@ Nothing is installed or imported until somebody asks. torch is never imported in
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import tempfile
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TypeVar
 
 from barl.errors import InputError, JobFailedError
-from BARLSegmentLib.logic.PythonProgram import pythonProgram
+from BARLSegmentLib.logic.ChildPython import ChildPython, Command, Finished, Runner
 from BARLSegmentLib.logic.Requirements import (
     ALL,
     OTHERS,
@@ -28,6 +25,8 @@ from BARLSegmentLib.logic.Requirements import (
     unfit,
 )
 
+Answer = TypeVar("Answer")
+
 _MEGABYTES_A_MINUTE = 300.0
 """What a line of 40 Mbit/s brings."""
 
@@ -36,6 +35,9 @@ _UNPACKING_SHARE = 0.5
 
 _SLOWEST_CHECK_S = 300.0
 """torch's first import on a slow disk, with a virus scanner looking on, takes minutes."""
+
+_SLOWEST_INSTALL_S = 4 * 3600.0
+"""3 GB on a line of 2 Mbit/s."""
 
 _CHECK = """
 import importlib, json, sys
@@ -49,87 +51,22 @@ for module in sys.argv[1:]:
 print("BARL-CHECK " + json.dumps(answer))
 """
 
+_TORCH = """
+import traceback
+import slicer
+code = 1
+try:
+    from PyTorchUtils import PyTorchUtilsLogic
+    PyTorchUtilsLogic().installTorch(askConfirmation=False, torchVersionRequirement={versions!r})
+    code = 0
+except BaseException:
+    traceback.print_exc()
+slicer.util.exit(code)
+"""
+"""Run by a second Slicer without a window: the extension PyTorch needs the application, and blocks it for minutes."""
 
-@dataclass(frozen=True, kw_only=True)
-class Finished:
-    """How a child process ended."""
-
-    code: int
-    output: str
-    """What it printed, both streams together."""
-
-
-class Runner(Protocol):
-    """Runs Slicer's Python; the real one is :class:`ChildPython`."""
-
-    def __call__(self, arguments: Sequence[str], onLine: Callable[[str], None], timeoutSeconds: float) -> Finished:
-        """Run it to the end, telling each line it prints."""
-        ...
-
-
-class TorchInstaller(Protocol):
-    """The part of ``PyTorchUtilsLogic`` that is used."""
-
-    def installTorch(self, askConfirmation: bool = ..., *, torchVersionRequirement: str | None = ...) -> Any:
-        """Install the torch build that fits the graphics card."""
-        ...
-
-
-class ChildPython:
-    """Slicer's Python in a process of its own.
-
-    Args:
-        python: the program.
-        environment: its variables; in Slicer those of ``slicer.util.startupEnvironment()``. None for those that are.
-    """
-
-    def __init__(self, python: str | None = None, environment: dict[str, str] | None = None) -> None:
-        self._python = python or pythonProgram()
-        self._environment = dict(os.environ if environment is None else environment) | {"PYTHONUTF8": "1"}
-
-    def __call__(self, arguments: Sequence[str], onLine: Callable[[str], None], timeoutSeconds: float) -> Finished:
-        """Run it to the end, telling each line as it comes; a panel keeps its window alive there.
-
-        Raises:
-            JobFailedError: the program is not there, or takes too long.
-        """
-        tooLate = threading.Event()
-        lines: list[str] = []
-        with self._started(arguments) as process:
-
-            def end() -> None:
-                tooLate.set()
-                process.kill()
-
-            timer = threading.Timer(timeoutSeconds, end)
-            timer.start()
-            try:
-                for line in process.stdout or ():
-                    lines.append(line.decode("utf-8", "replace").rstrip())
-                    onLine(lines[-1])
-                code = process.wait()
-            finally:
-                timer.cancel()
-                process.kill()  # Whoever listens may have failed; half an install is found by the next check.
-        if tooLate.is_set():
-            raise JobFailedError(
-                f"{self._python} did not finish within {timeoutSeconds / 60:.0f} minutes. Check the connection and "
-                "free disk space, and try again."
-            )
-        return Finished(code=code, output="\n".join(lines))
-
-    def _started(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-        try:
-            return subprocess.Popen(
-                [self._python, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env=self._environment,
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            )
-        except OSError as error:
-            raise JobFailedError(f"Cannot start {self._python}: {error.strerror}. Reinstall Slicer.") from error
+Installing = Generator[Command, Finished, "tuple[Package, ...]"]
+"""Gives one command after the other, is sent how each ended, and returns how all packages are then."""
 
 
 class PackageState(Enum):
@@ -159,7 +96,7 @@ class InstallPlan:
     """What would be done, to be told before anything is."""
 
     torch: bool
-    """Whether torch is to be installed, through the PyTorch extension unless there is a wheel folder."""
+    """Whether torch is to be installed, by the extension PyTorch unless there is a wheel folder."""
 
     others: tuple[Requirement, ...]
     repair: tuple[str, ...] = ()
@@ -189,10 +126,9 @@ class InstallPlan:
             return f"BARL installs {names} from {self.wheelFolder}; nothing is downloaded. {kept} stay as they are."
         size = f"{self.downloadMb / 1000:.1f} GB" if self.downloadMb >= 1000 else f"{self.downloadMb:.0f} MB"
         up = "up to " if self.torch else "about "
-        blocks = " Slicer's window does not answer while torch is installed." if self.torch else ""
         return (
             f"BARL needs {names}: {up}{size} are downloaded, which takes about {max(1, round(self.minutes))} minutes "
-            f"on a line of 40 Mbit/s.{blocks} {kept} stay as they are."
+            f"on a line of 40 Mbit/s. You can go on working meanwhile. {kept} stay as they are."
         )
 
 
@@ -200,8 +136,9 @@ class InstallLogic:
     """Finds out what is missing, installs it and checks it.
 
     Args:
-        runPython: runs Slicer's Python.
-        torchInstaller: gives ``PyTorchUtilsLogic()``; None when the PyTorch extension is not there.
+        runPython: runs Slicer's Python to its end, for who can wait.
+        slicerWithTorchUtils: command of a Slicer without a window, to which ``--python-script`` and a file are added;
+            None when the extension PyTorch is not there.
         versionOf: the version that pip has noted for a package.
     """
 
@@ -209,11 +146,11 @@ class InstallLogic:
         self,
         *,
         runPython: Runner | None = None,
-        torchInstaller: Callable[[], TorchInstaller] | None = None,
+        slicerWithTorchUtils: Sequence[str] | None = None,
         versionOf: Callable[[str], str | None] = installedVersion,
     ) -> None:
         self._run: Runner = runPython or ChildPython()
-        self._torchInstaller = torchInstaller
+        self._slicer = slicerWithTorchUtils
         self._versionOf = versionOf
 
     def isReady(self) -> bool:
@@ -226,9 +163,7 @@ class InstallLogic:
         Raises:
             JobFailedError: the child process does not run at all; the message holds what it printed.
         """
-        present = [one for one in ALL if self._versionOf(one.name) is not None]
-        problems = self._imports([one.module for one in present])
-        return tuple(self._package(one, problems.get(one.module)) for one in ALL)
+        return self._through(self._checking(), lambda line: None)
 
     def plan(self, packages: Sequence[Package] | None = None, *, wheelFolder: Path | None = None) -> InstallPlan:
         """What is to be done.
@@ -254,7 +189,9 @@ class InstallLogic:
         )
 
     def install(self, plan: InstallPlan, onLine: Callable[[str], None] = lambda line: None) -> tuple[Package, ...]:
-        """Do what a plan says, and check the result in a child process.
+        """Do what a plan says, check the result in a child process, and wait for all of it.
+
+        A window does not wait: it follows an ``Installation``.
 
         Args:
             plan: what was told to the user and agreed to.
@@ -267,36 +204,56 @@ class InstallLogic:
             JobFailedError: pip failed, or a package cannot be imported; the message says which and what it printed.
             InputError: torch is needed, and neither the PyTorch extension nor a wheel folder is there.
         """
+        return self._through(self.installing(plan), onLine)
+
+    def installing(self, plan: InstallPlan) -> Installing:
+        """The same as commands, for who runs them without waiting; raises as :meth:`install` while it goes on."""
         if plan.torch and plan.wheelFolder is None:
-            self._installTorch(TORCH.name in plan.repair, onLine)
+            yield from self._torch(TORCH.name in plan.repair)
         wheels = [TORCH] if plan.torch and plan.wheelFolder is not None else []
         for broken in (True, False):
             chosen = [one for one in (*wheels, *plan.others) if (one.name in plan.repair) is broken]
             if chosen:
-                self._pip(chosen, plan.wheelFolder, onLine, anew=broken)
-        return self._requireAllReady()
+                yield from self._pip(chosen, plan.wheelFolder, anew=broken)
+        return (yield from self._requireAllReady())
 
-    def _installTorch(self, isBroken: bool, onLine: Callable[[str], None]) -> None:
-        if self._torchInstaller is None:
+    def _through(self, steps: Generator[Command, Finished, Answer], onLine: Callable[[str], None]) -> Answer:
+        """Run each command and wait for it."""
+        try:
+            command = next(steps)
+            while True:
+                command = steps.send(self._run(command, onLine))
+        except StopIteration as over:
+            answer: Answer = over.value
+            return answer
+
+    def _torch(self, isBroken: bool) -> Generator[Command, Finished, None]:
+        if self._slicer is None:
             raise InputError(
                 "torch is installed by the extension PyTorch, which is not there. Install it with the Extensions "
                 "Manager and restart Slicer, or choose a folder with wheels."
             )
         if isBroken:  # The extension takes half an install for a whole one.
-            self._run(["-m", "pip", "uninstall", "--yes", TORCH.name], onLine, _SLOWEST_CHECK_S)
-        try:
-            self._torchInstaller().installTorch(askConfirmation=True, torchVersionRequirement=TORCH.versions)
-        except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
-            raise JobFailedError(
-                f"torch could not be installed: {error}. Check the connection (and the proxy) and free disk space, and "
-                "try again; or choose a folder with wheels."
-            ) from error
+            uninstall = ("-m", "pip", "uninstall", "--yes", TORCH.name)
+            yield Command(arguments=uninstall, timeoutSeconds=_SLOWEST_CHECK_S, what="removing the broken torch")
+        with tempfile.TemporaryDirectory(prefix="barl-") as folder:
+            script = Path(folder) / "install_torch.py"
+            script.write_text(_TORCH.format(versions=TORCH.versions), encoding="utf-8")
+            done = yield Command(
+                program=self._slicer[0],
+                arguments=(*self._slicer[1:], "--python-script", str(script)),
+                timeoutSeconds=_SLOWEST_INSTALL_S,
+                what="installing torch",
+            )
         if self._versionOf(TORCH.name) is None:
-            raise JobFailedError("torch was not installed. Install it when BARL asks, or choose a folder with wheels.")
+            raise JobFailedError(
+                "torch could not be installed. Check the connection (and the proxy) and free disk space, and try "
+                f"again; or choose a folder with wheels. The last words were:\n{_lastLines(done.output)}"
+            )
 
     def _pip(
-        self, requirements: Sequence[Requirement], wheels: Path | None, onLine: Callable[[str], None], *, anew: bool
-    ) -> None:
+        self, requirements: Sequence[Requirement], wheels: Path | None, *, anew: bool
+    ) -> Generator[Command, Finished, None]:
         names = [one.specifier for one in requirements]
         with tempfile.TemporaryDirectory(prefix="barl-") as folder:
             constraints = Path(folder) / "constraints.txt"
@@ -306,7 +263,8 @@ class InstallLogic:
             arguments += ["--no-index", "--find-links", str(wheels)] if wheels is not None else []
             # An install that was interrupted may lack the list of files that pip would remove first.
             arguments += ["--ignore-installed", "--no-deps"] if anew else []
-            done = self._run([*arguments, *names], onLine, 3600.0)
+            what = f"installing {', '.join(one.name for one in requirements)}"
+            done = yield Command(arguments=(*arguments, *names), timeoutSeconds=_SLOWEST_INSTALL_S, what=what)
         if done.code != 0:
             raise JobFailedError(
                 f"pip could not install {', '.join(names)}. Nothing of Slicer's was replaced. Check the connection "
@@ -316,29 +274,18 @@ class InstallLogic:
     def _constraints(self) -> list[str]:
         return [f"{name}=={version}" for name in PROTECTED if (version := self._versionOf(name)) is not None]
 
-    def _requireAllReady(self) -> tuple[Package, ...]:
-        packages = self.check()
+    def _requireAllReady(self) -> Installing:
+        packages = yield from self._checking()
         wrong = [one for one in packages if one.state is not PackageState.READY]
         if wrong:
             told = "; ".join(f"{one.requirement.name} is {one.state.value} {one.problem}".strip() for one in wrong)
             raise JobFailedError(f"The installation is not complete: {told}. Try again; if it stays, report it.")
         return packages
 
-    def _imports(self, modules: list[str]) -> dict[str, str]:
-        """What the import of each module said; empty for those that are fine."""
-        if not modules:
-            return {}
-        done = self._run(["-c", _CHECK, *modules], lambda line: None, _SLOWEST_CHECK_S)
-        for line in done.output.splitlines():
-            if line.startswith("BARL-CHECK "):
-                answer: dict[str, str] = json.loads(line.removeprefix("BARL-CHECK "))
-                return answer
-        if len(modules) == 1:  # An import can end the whole process, as a damaged library does.
-            return {modules[0]: f"its import ended Python with code {done.code}. {_lastLines(done.output)}"}
-        found: dict[str, str] = {}
-        for module in modules:
-            found |= self._imports([module])
-        return found
+    def _checking(self) -> Installing:
+        present = [one for one in ALL if self._versionOf(one.name) is not None]
+        problems = yield from _importing([one.module for one in present])
+        return tuple(self._package(one, problems.get(one.module)) for one in ALL)
 
     def _package(self, requirement: Requirement, problem: str | None) -> Package:
         version = self._versionOf(requirement.name)
@@ -348,6 +295,25 @@ class InstallLogic:
             return Package(requirement=requirement, state=PackageState.BROKEN, version=version, problem=problem)
         state = PackageState.OTHER_VERSION if unfit((requirement,), self._versionOf) else PackageState.READY
         return Package(requirement=requirement, state=state, version=version)
+
+
+def _importing(modules: Sequence[str]) -> Generator[Command, Finished, dict[str, str]]:
+    """What the import of each module said; empty for those that are fine."""
+    if not modules:
+        return {}
+    done = yield Command(
+        arguments=("-c", _CHECK, *modules), timeoutSeconds=_SLOWEST_CHECK_S, what="trying what is installed"
+    )
+    for line in done.output.splitlines():
+        if line.startswith("BARL-CHECK "):
+            answer: dict[str, str] = json.loads(line.removeprefix("BARL-CHECK "))
+            return answer
+    if len(modules) == 1:  # An import can end the whole process, as a damaged library does.
+        return {modules[0]: f"its import ended Python with code {done.code}. {_lastLines(done.output)}"}
+    found: dict[str, str] = {}
+    for module in modules:
+        found |= yield from _importing([module])
+    return found
 
 
 def _refuseMissingWheels(folder: Path, requirements: Sequence[Requirement]) -> None:
@@ -366,4 +332,14 @@ def _lastLines(output: str) -> str:
     return "\n".join(output.strip().splitlines()[-8:])
 
 
-__all__ = ["OTHERS", "ChildPython", "Finished", "InstallLogic", "InstallPlan", "Package", "PackageState", "Runner"]
+__all__ = [
+    "OTHERS",
+    "ChildPython",
+    "Finished",
+    "InstallLogic",
+    "InstallPlan",
+    "Installing",
+    "Package",
+    "PackageState",
+    "Runner",
+]

@@ -16,6 +16,9 @@ from barl.jobs.status import read_launched
 from BARLSegmentLib.logic.JobProcesses import JobProcesses
 
 KIND = "train"
+PRESETS = ("quick", "standard", "thorough")
+"""Names of the engine's presets; a test compares them with its own."""
+
 GRACE_SECONDS = 10.0
 """For a step and a checkpoint; who has more patience only asks."""
 
@@ -32,7 +35,7 @@ class TrainWish:
     """For the steps, 0.1 to two weeks; preparation and prediction come on top."""
 
     preset: str = ""
-    """quick, standard or thorough: how fine the voxels and how large the patches; empty: what fits the minutes."""
+    """How fine the voxels and how large the patches may be: one of ``PRESETS``; empty for what fits the minutes."""
 
     fromRound: int | None = None
     """Start from the weights of this round."""
@@ -49,6 +52,8 @@ class TrainWish:
 
     def __post_init__(self) -> None:
         card(self.method)
+        if self.preset and self.preset not in PRESETS:
+            raise SettingsError(f"preset must be one of {PRESETS}, or empty, got {self.preset!r}.")
         least, most = _MINUTES
         if not least <= self.minutes <= most:
             raise SettingsError(f"minutes must be from {least:g} to {most:g} (two weeks), got {self.minutes:g}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,13 @@ PRESETS = (
     TrainPreset(name="standard", minutes=60.0),
     TrainPreset(name="thorough", minutes=480.0),
 )
+
+
+def _presetFor(wish: TrainWish) -> TrainPreset:
+    """The one that is named, else the one that fits the minutes, as the engine chooses."""
+    name = wish.preset or ("quick" if wish.minutes <= 20 else "standard" if wish.minutes <= 120 else "thorough")
+    return next(preset for preset in PRESETS if preset.name == name)
+
 
 _MOST_EVENTS = 200
 _MAY_RESUME = (State.STOPPED, State.INTERRUPTED, State.FAILED)
@@ -88,7 +95,9 @@ class TrainPanel:
         self.examination = examination
         self.state = TrainState()
         self.settings: dict[str, Any] = {}
-        """Settings of the method by name, for who wants to try something from the Python console."""
+        """Settings of the method by name, taken from BARL Trainer or set in the Python console."""
+        self._taken = TrainWish()
+        """What was handed over, for what has no field here: device, seed, weights to start from."""
         self.widget = loadUi("TrainPanel")
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.message = MessageLine(self.ui.messageLabel)
@@ -136,15 +145,25 @@ class TrainPanel:
     def start(self, fromRound: int | None = None) -> None:
         """Begin a training, or say why not."""
         with self.message.telling():
-            wish = TrainWish(
+            wish = replace(
+                self._taken,
                 method=CARDS[self.ui.methodCombo.currentIndex].name,
                 minutes=self.ui.minutesSpin.value,
                 preset=PRESETS[self.ui.presetCombo.currentIndex].name,
-                fromRound=fromRound,
+                fromRound=fromRound if fromRound is not None else self._taken.fromRound,
                 settings=self.settings,
             )
             folder = self.train.start(self.cohort.cohort, wish)
             self.follow(folder)
+
+    def take(self, wish: TrainWish) -> None:
+        """Fill the fields with what was put together elsewhere; Train starts it."""
+        self._taken, self.settings = wish, dict(wish.settings)
+        index = [card.name for card in CARDS].index(wish.method)
+        self.ui.methodCombo.currentIndex = index
+        self.ui.minutesSpin.value = wish.minutes
+        self.ui.presetCombo.currentIndex = PRESETS.index(_presetFor(wish))
+        self._onMethod(index)
 
     def stop(self) -> None:
         """Ask the training to save its state and stop."""
@@ -188,7 +207,12 @@ class TrainPanel:
 
     def _onMethod(self, index: int) -> None:
         card = CARDS[index]
-        self.ui.methodText.setText(f"{card.sentence} {card.when_to_choose}")
+        if card.name != self._taken.method and self._taken.settings:  # Another method has settings of its own.
+            self._taken = TrainWish(method=card.name)
+            self.settings = {}
+        taken = ", ".join(f"{key} = {value}" for key, value in self._taken.settings.items())
+        words = _("With settings from BARL Trainer: {settings}.").format(settings=taken) if taken else ""
+        self.ui.methodText.setText(f"{card.sentence} {card.when_to_choose} {words}".strip())
         self.ui.methodCombo.setToolTip(card.reference)
 
     def _onPreset(self, index: int) -> None:
@@ -262,7 +286,8 @@ class TrainPanel:
                 node.SetPlotChartNodeID(chartNode.GetID())
                 view.setMRMLScene(self._scene)
                 view.setMRMLPlotViewNode(node)
-            view.visible = chartNode is not None and chart.tableNode.GetNumberOfRows() > 1  # One point is no curve.
+            table = chart.tableNode
+            view.visible = table is not None and table.GetNumberOfRows() > 1  # One point is no curve.
             view.fitToContent()
 
     def _plotViewNode(self, name: str) -> Node:

@@ -12,11 +12,16 @@ import slicer
 from slicer.i18n import tr as _
 
 from BARLSegmentLib.Examination import Examination, Findings
+from BARLSegmentLib.logic.ChildPython import ChildPython
+from BARLSegmentLib.logic.Installation import Installation
 from BARLSegmentLib.logic.InstallLogic import InstallLogic, InstallPlan
 from BARLSegmentLib.widgets.Connections import Connections
 from BARLSegmentLib.widgets.MessageLine import MessageLine
 
 _POLL_MS = 300
+_ROW_PIXELS = 22
+_MOST_LETTERS = 160
+"""Of a line that pip prints: some hold half a screen of file names."""
 
 
 @dataclass
@@ -27,36 +32,48 @@ class DiagnosticsState:
     plan: InstallPlan | None = None
     """What the person is being asked about."""
 
+    installation: Installation | None = None
+    """What is being installed."""
+
 
 class DiagnosticsPanel:
     """Shows an ``Examination`` and drives an ``InstallLogic``.
 
     Args:
         examination: looks at the computer in a process of its own.
-        install: installs what is missing.
+        install: says what is missing, and how it is installed.
+        python: does it, in processes of their own.
         loadUi: gives the widget of a .ui file.
     """
 
-    def __init__(self, examination: Examination, install: InstallLogic, loadUi: Callable[[str], Any]) -> None:
-        self.examination, self.install = examination, install
+    def __init__(
+        self, examination: Examination, install: InstallLogic, python: ChildPython, loadUi: Callable[[str], Any]
+    ) -> None:
+        self.examination, self.install, self._python = examination, install, python
         self.state = DiagnosticsState()
         self.widget = loadUi("DiagnosticsPanel")
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.message = MessageLine(self.ui.messageLabel)
         self.timer = qt.QTimer(self.widget)
         self.timer.setInterval(_POLL_MS)
+        self.installTimer = qt.QTimer(self.widget)
+        self.installTimer.setInterval(_POLL_MS)
         self._connections = Connections()
         header = self.ui.factTable.horizontalHeader()
         header.setSectionResizeMode(0, qt.QHeaderView.ResizeToContents)
         header.setStretchLastSection(True)
         self.ui.factTable.verticalHeader().hide()
+        self.ui.factTable.verticalHeader().setDefaultSectionSize(_ROW_PIXELS)
         self._connect()
         self._show()
 
     def cleanup(self) -> None:
-        """Undo all connections; an examination that is going on is ended."""
+        """Undo all connections; an examination or an installation that is going on is ended."""
         self.timer.stop()
+        self.installTimer.stop()
         self.examination.stop()
+        if self.state.installation is not None:
+            self.state.installation.stop()
         self._connections.undoAll()
 
     def examine(self) -> None:
@@ -74,6 +91,27 @@ class DiagnosticsPanel:
             self.timer.stop()
         self._show()
 
+    def installOn(self) -> None:
+        """See how far the installation is."""
+        installation = self.state.installation
+        if installation is None:
+            return
+        with self.message.telling():
+            if self._orForget(installation.look):
+                self._endInstalling()
+                self.message.good(_("Everything is installed and was tried."))
+                self.examination.start()
+                self.timer.start()
+        self._show()
+
+    def stopInstalling(self) -> None:
+        """End it where it is."""
+        if self.state.installation is not None:
+            self.state.installation.stop()
+            self._endInstalling()
+            self.message.info(_("Stopped. What is half installed is found and mended when you install again."))
+        self._show()
+
     def text(self) -> str:
         """The table as text."""
         findings = self.state.findings
@@ -87,7 +125,9 @@ class DiagnosticsPanel:
         connect(ui.installButton, "clicked(bool)", lambda _checked: self._onInstall())
         connect(ui.yesButton, "clicked(bool)", lambda _checked: self._onYes())
         connect(ui.noButton, "clicked(bool)", lambda _checked: self._ask(None))
+        connect(ui.stopButton, "clicked(bool)", lambda _checked: self.stopInstalling())
         connect(self.timer, "timeout()", self.poll)
+        connect(self.installTimer, "timeout()", self.installOn)
 
     def _onCopy(self) -> None:
         slicer.app.clipboard().setText(self.text())
@@ -111,22 +151,30 @@ class DiagnosticsPanel:
 
     def _onYes(self) -> None:
         plan = self.state.plan
+        self._ask(None)
         if plan is None:
             return
-        self._ask(None)
         with self.message.telling():
-            self.message.info(_("Installing. The window may not answer for some minutes."))
-            slicer.app.processEvents()
-            self.install.install(plan, self._onLine)
-            self.message.good(_("Everything is installed and was tried."))
-            self.examine()
+            self.state.installation = Installation(self.install.installing(plan), self._python)
+            self._orForget(self.state.installation.start)
+            self.installTimer.start()
+        self._show()
 
-    def _onLine(self, line: str) -> None:
-        self.message.info(line)
-        slicer.app.processEvents()
+    def _orForget(self, step: Callable[[], Any]) -> Any:
+        """Take a step of the installation; one that fails was the last."""
+        try:
+            return step()
+        except Exception:
+            self._endInstalling()
+            raise
+
+    def _endInstalling(self) -> None:
+        self.installTimer.stop()
+        self.state.installation = None
 
     def _show(self) -> None:
         findings, busy = self.state.findings, self.examination.isRunning
+        self._showInstallation()
         self.ui.checkButton.enabled = not busy
         self.ui.copyButton.enabled = findings is not None
         if busy:
@@ -137,6 +185,14 @@ class DiagnosticsPanel:
             words = "\n".join(findings.problems) or _("Everything that BARL needs is here.")
             self.ui.verdictLabel.setText(words)
         self._showFacts(findings.facts if findings is not None else ())
+
+    def _showInstallation(self) -> None:
+        installation = self.state.installation
+        self.ui.installBox.visible = installation is not None
+        self.ui.installButton.enabled = self.ui.wheelPath.enabled = installation is None
+        if installation is not None:
+            words = _("{what}; you can go on working.").format(what=installation.what.capitalize())
+            self.ui.installLabel.setText("\n".join(filter(None, (words, installation.lastLine[:_MOST_LETTERS]))))
 
     def _showFacts(self, facts: tuple[tuple[str, str], ...]) -> None:
         self.ui.factTable.setRowCount(len(facts))

@@ -83,6 +83,9 @@ class Training:
     validate: Callable[[], dict[str, float]] | None = None
     """Dice by class on the validation cases."""
 
+    validation_cases: int = 0
+    """How many these are: noted with their scores, for a mean of one or two says little."""
+
     make_smaller: Callable[[], Batches | None] = field(default=lambda: None)
     """Called when memory does not suffice: smaller batches, or None."""
 
@@ -347,6 +350,11 @@ def _validate(training: Training, reporter: Reporter) -> None:
     training.model.train()
     if scores:
         mean = sum(scores.values()) / len(scores)
-        record = {"step": training.step, "dice": mean, "dice_by_class": scores}
+        record = {
+            "step": training.step,
+            "dice": mean,
+            "dice_by_class": scores,
+            "validation_cases": training.validation_cases,
+        }
         training.history.append(record)
         reporter.metric(**record)

@@ -181,6 +181,7 @@ def _training(
     def refresh() -> None:
         training.batches = shrinking.batches()
         training.validate = validator if data.validation else None
+        training.validation_cases = len(data.validation)
 
     refresh()
     live = LiveCases(cohort, plan.recipe, data, reporter, refresh)

@@ -61,6 +61,7 @@ class qSlicerApplication(QtWidgets.QApplication):
         """Nothing is counted."""
 
     temporaryPath = Property(str, lambda self: self.directory, lambda self, value: None)
+    launcherExecutableFilePath = Property(str, lambda self: "", None)
     slicerHome = Property(str, lambda self: str(Path(sys.executable).parent), None)
     majorVersion = Property(int, lambda self: 5, None)
     isInstalled = Property(bool, lambda self: True, None)
