@@ -300,7 +300,7 @@ def test_when_nothing_is_left_to_learn_from_the_way_out_is_told(
     a_cohort: Cohort, live: tuple[LiveCases, RoundData]
 ) -> None:
     a_cohort.set_role("P0", Role.VALIDATION)
-    with pytest.raises(CohortError, match=r"Annotate at least one.*kept: barl jobs resume goes on"):
+    with pytest.raises(CohortError, match=r"Annotate at least one.*kept: resume the training to go on"):
         live[0].take(0)
 
 

@@ -80,7 +80,7 @@ def test_a_mistake_is_told_in_words(request_to_create: dict[str, Any], images: P
 
     (last,) = responses(request_to_create)[-1:]
 
-    assert "Nothing was made" in last["error"]
+    assert "Nothing was changed" in last["error"]
     assert not Path(request_to_create["folder"]).exists()
 
 

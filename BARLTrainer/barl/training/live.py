@@ -22,7 +22,7 @@ from barl.training.preparation import IN_THE_AIR, refuse_nothing_annotated
 from barl.training.reporter import Reporter
 from barl.training.watch import Change, CohortWatch, News, Trouble, WatchThread
 
-_KEPT = "What was learned so far is kept: barl jobs resume goes on from there."
+_KEPT = "What was learned so far is kept: resume the training to go on from there."
 
 
 class LiveCases:
