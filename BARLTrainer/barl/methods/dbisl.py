@@ -62,7 +62,7 @@ class Settings:
     `agreement`: that both tasks agree, sure or not (0.5 to 1), which trusts a young network more."""
 
     ramp_share: float = 0.4
-    """Share of the training until both weights are full (6,000 of 15,000 steps in the literature)."""
+    """Share of the training until both weights are full, as in our other methods."""
 
     reach_voxels: int = 10
     """Distance in voxels from which all is equally far: beyond it a border is out of sight of most patches."""
