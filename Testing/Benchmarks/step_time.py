@@ -10,6 +10,8 @@ is the same V-Net everywhere. In the reference's favor, its workers live on; pub
 
 Every subject runs in a process of its own, so that its peak memory is its alone, and they take turns, a few steps each,
 the others standing still: what else the computer does then falls on all of them. A ratio is the median over the turns.
+On a CPU that is busy all the time, `--clock processor --threads 1` counts the seconds that a process was computing
+instead of those that went by: of a reference without its loaders, of a checkpoint with what is written beside it.
 """
 
 from __future__ import annotations
@@ -74,6 +76,8 @@ NETWORKS: dict[type[nn.Module], tuple[str, ...]] = {
 }
 """Whose calls are the bare passes of a step, and how they are called."""
 
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+
 Timed = dict[str, float]
 
 
@@ -104,6 +108,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--workers", type=int, default=2, help="loader processes of the reference")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -112,7 +117,8 @@ def _heading(arguments: argparse.Namespace) -> str:
     patch = " x ".join(map(str, arguments.patch))
     return (
         f"{arguments.labeled} labeled and {arguments.unlabeled} unlabeled patches of {patch}, {CLASSES} classes, "
-        f"base {arguments.base}, {arguments.threads} threads, device {arguments.device}; seed 0; "
+        f"base {arguments.base}, {arguments.threads} threads, device {arguments.device}, {arguments.clock} seconds; "
+        f"seed 0; "
         f"{platform.machine()}, torch {torch.__version__}, Python {platform.python_version()}; "
         f"load before {os.getloadavg()[0]:.1f}"
     )
@@ -177,7 +183,7 @@ def _subjects(wanted: dict[str, dict[str, Any]]) -> Iterator[dict[str, Subject]]
 
 
 def _report(method: str, folder: Path, arguments: argparse.Namespace) -> str:
-    names = ("patch", "labeled", "unlabeled", "base", "threads", "device", "workers")
+    names = ("patch", "labeled", "unlabeled", "base", "threads", "device", "workers", "clock")
     common = {name: getattr(arguments, name) for name in names} | {"folder": str(folder)}
     wanted = {"ours": {"kind": "ours", "method": method, **common}}
     wanted |= {kind: {"kind": kind, **common} for kind in REFERENCES.get(method, ())}
@@ -267,12 +273,12 @@ def _serve(options: dict[str, Any]) -> None:
         print(json.dumps(answer), flush=True)
 
 
-def _seconds(device: torch.device, work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
+def _seconds(device: torch.device, clock: Callable[[], float], work: Callable[[], Any]) -> float:
+    start = clock()
     work()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter() - start
+    return clock() - start
 
 
 # Ours
@@ -294,7 +300,7 @@ class Ours:
     """Sampler, method and stepper as a training uses them."""
 
     def __init__(self, options: dict[str, Any], device: torch.device) -> None:
-        self.device = device
+        self.device, self.clock = device, CLOCKS[options["clock"]]
         self.precision = choose_precision(device)
         self.method = make_method(options["method"], {}, NetworkSettings(base_filters=options["base"]))
         self.model = self.precision.place(self.method.build(1, CLASSES), device)
@@ -316,8 +322,8 @@ class Ours:
     def steps(self) -> Timed:
         """One step, and how much of it went into its patches."""
         drawn: list[Any] = []
-        sampling = _seconds(self.device, lambda: drawn.append(self.sampler.next_batch()))
-        rest = _seconds(self.device, lambda: self._learn(drawn[0]))
+        sampling = self._seconds(lambda: drawn.append(self.sampler.next_batch()))
+        rest = self._seconds(lambda: self._learn(drawn[0]))
         return {"step": sampling + rest, "sampling": sampling}
 
     def steps_and_passes(self) -> Timed:
@@ -327,24 +333,27 @@ class Ours:
         with _noting(passes), self.precision.autocast(self.device):
             self.method.training_step(self.model, batch, LATE)
         whole = self.steps()["step"]
-        bare = _seconds(self.device, lambda: self._replay(passes, bf16=self.precision.bf16))
+        bare = self._seconds(lambda: self._replay(passes, bf16=self.precision.bf16))
         plain = _plainly(passes)
         return {
             "step": whole,
             "passes": bare,
-            "plain_passes": _seconds(self.device, lambda: self._replay(plain, bf16=False)),
+            "plain_passes": self._seconds(lambda: self._replay(plain, bf16=False)),
         }
 
     def checkpoint(self, folder: Path) -> Timed:
         """What a checkpoint costs beyond the steps that are taken meanwhile."""
         usual = statistics.median(self.steps()["step"] for _ in range(5))
         file = CheckpointFile(folder)
-        held = _seconds(self.device, lambda: self._write(file))
+        held = self._seconds(lambda: self._write(file))
         beside = [self.steps()["step"]]
         while file._pending is not None and not file._pending.done():
             beside.append(self.steps()["step"])
         file.wait()
         return {"held": held, "steps": len(beside), "beside": sum(beside) - usual * len(beside)}
+
+    def _seconds(self, work: Callable[[], Any]) -> float:
+        return _seconds(self.device, self.clock, work)
 
     def _learn(self, batch: Any) -> None:
         self.stepper.step(self._arranged(batch), LATE, self.precision.autocast(self.device))
@@ -476,7 +485,7 @@ class Reference:
     """A supervised network, a mean teacher, or UA-MT with its eight uncertainty passes."""
 
     def __init__(self, options: dict[str, Any], device: torch.device) -> None:
-        self.kind, self.device = options["kind"], device
+        self.kind, self.device, self.clock = options["kind"], device, CLOCKS[options["clock"]]
         self.labeled = options["labeled"]
         self.passes = 8 if self.kind == "ua_mt" else 0
         settings = NetworkSettings(base_filters=options["base"], dropout=0.5)
@@ -493,7 +502,7 @@ class Reference:
 
     def steps(self) -> Timed:
         """One step with its share of loading."""
-        return {"step": _seconds(self.device, self._step)}
+        return {"step": _seconds(self.device, self.clock, self._step)}
 
     def _step(self) -> None:
         volume, label = (part.to(self.device) for part in next(self.batches))

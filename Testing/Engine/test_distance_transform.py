@@ -15,8 +15,9 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from barl.losses.distance_transform import distance_to, gaussians, soft_distance_to, spread
+from barl.methods.dbisl import Settings
 
-REACH, SMOOTHNESS = 10, 0.2
+REACH, SMOOTHNESS = Settings().reach_voxels, Settings().smoothness_voxels
 
 
 def a_smooth_blob(seed: int, shape: tuple[int, int, int] = (32, 28, 36)) -> np.ndarray:
@@ -88,6 +89,15 @@ def test_soft_distances_of_smooth_blobs_are_within_a_voxel_of_edt(seed: int) -> 
         error = (distance - exact)[near]
         assert near.sum() > 1_000
         assert -0.8 < error.min() < error.max() < 0.1
+
+
+@pytest.mark.parametrize("radius", [5, 7, 10])
+def test_the_center_of_a_ball_is_within_a_voxel_of_its_radius(radius: int) -> None:
+    """The hardest place: a whole sphere of voxels is about as near, and all of them add up."""
+    axis = torch.arange(27) - 13
+    squares = axis.view(-1, 1, 1) ** 2 + axis.view(1, -1, 1) ** 2 + axis.view(1, 1, -1) ** 2
+    around = (squares >= radius**2).view(1, 1, 27, 27, 27)
+    assert radius - 1 < float(soft_distance_to(around.float(), REACH, SMOOTHNESS)[0, 0, 13, 13, 13]) <= radius
 
 
 def test_bfloat16_within_autocast_changes_distances_by_a_hundredth_voxel() -> None:

@@ -138,6 +138,13 @@ def test_the_contrast_by_hand() -> None:
     assert float(prototype_contrast(features, reliable, guess, 2)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_prototype_is_the_direction_of_the_mean_and_longer_features_count_more() -> None:
+    features = spread([2.0, 0.0], [0.0, 1.0], [0.6, 0.8])
+    found = prototype_contrast(features, of_all(0, 0, UNSURE), of_all(0, 0, 0), 2)
+    cosine = (0.6 * 1.0 + 0.8 * 0.5) / math.sqrt(1.25)
+    assert float(found) == pytest.approx(2 * math.sqrt(2 - 2 * cosine), rel=1e-5)
+
+
 def test_classes_that_are_not_there_are_left_out() -> None:
     features = spread([2.0, 0.0], [0.0, 3.0], [0.6, 0.8])
     found = prototype_contrast(features, of_all(0, UNSURE, UNSURE), of_all(0, 1, 0), 3)

@@ -153,5 +153,5 @@ def test_dbisl_learns_what_was_pasted_as_a_label(a_batch: Batch) -> None:
 
 
 def test_a_kernel_too_narrow_for_the_reach_is_refused_with_the_bounds() -> None:
-    with pytest.raises(SettingsError, match=r"smoothness_voxels must be from 0.25 to 20, .* got 0.2"):
+    with pytest.raises(SettingsError, match=r"smoothness_voxels must be from 0.25 to 20, .* got 0.15"):
         built("dbisl", {"reach_voxels": 20})

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from barl.losses.signed_distance import Transformers, distance_error, distances_as_logits, signed_distances
 from barl.losses.task_agreement import certainty_by_agreement, certainty_by_entropy, weighted_cross_entropy
+from barl.methods.dbisl import Settings
 
-REACH = 10
-TRANSFORMERS = Transformers(reach_voxels=REACH, steepness=3.0, smoothness_voxels=0.2, sharpening=10.0)
+REACH = Settings().reach_voxels
+TRANSFORMERS = Settings().transformers
 
 
 def a_label(seed: int) -> Tensor:

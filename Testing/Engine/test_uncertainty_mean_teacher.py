@@ -97,17 +97,19 @@ def test_a_pasted_piece_is_certain(a_batch: Batch) -> None:
     assert float(method.training_step(model, replace(a_batch, pasted=pasted), START).terms["certain"]) == 1
 
 
-def test_agreement_and_bound_grow_together(a_batch: Batch) -> None:
+def test_the_agreement_grows_for_a_part_and_the_bound_for_all_of_the_training(a_batch: Batch) -> None:
     method, model = built(NAME, {**PLAINLY, "ramp_share": 0.5, "bound_start": 0.5})
     losses = [
         method.training_step(model, without_labels(a_batch), Progress(step=step, total_steps=100))
-        for step in (0, 25, 50)
+        for step in (0, 25, 50, 100)
     ]
     weights = [loss.total.item() / float(loss.terms["agreement"]) for loss in losses]
-    assert weights == pytest.approx([10 * math.exp(-5), 10 * math.exp(-1.25), 10], rel=1e-3)
-    shares = [float(loss.terms["certain"]) for loss in losses]
-    assert shares == sorted(shares)
-    assert shares[0] < shares[-1]
+    assert weights == pytest.approx([10 * math.exp(-5), 10 * math.exp(-1.25), 10, 10], rel=1e-3)
+    with torch.no_grad():
+        uncertainty = entropy(model.teacher(a_batch.weak).softmax(dim=1)) / math.log(2)
+    expected = [float((uncertainty < 0.5 + 0.5 * ramp).float().mean()) for ramp in (0.006738, 0.060055, 0.286505)]
+    assert [float(loss.terms["certain"]) for loss in losses[:3]] == pytest.approx(expected, abs=1e-4)
+    assert expected[2] < float(losses[3].terms["certain"])
 
 
 def test_with_weight_zero_unlabeled_patches_move_nothing(a_batch: Batch) -> None:

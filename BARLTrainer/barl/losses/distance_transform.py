@@ -61,7 +61,7 @@ def soft_distance_to(membership: Tensor, reach: float, smoothness: float) -> Ten
 
     DBiSL's transformer (Li 2026, https://arxiv.org/abs/2602.09378) after the convolutional distance transform (Pham et
     al. 2021, https://doi.org/10.24963/ijcai.2021/83). For a hard set it is the distance to the nearest member minus h
-    times the logarithm of how many are about as near: at most 0.8 voxels too short within 10 voxels at h = 0.2.
+    times the logarithm of how many are about as near: at most 0.9 voxels too short within 10 voxels at h = 0.15.
 
     Args:
         membership: (B, M, D, H, W), 0 to 1, floating; not autocast.

@@ -22,9 +22,10 @@ EVERY = 100
 def prototype_contrast(features: Tensor, reliable: Tensor, guess: Tensor, num_classes: int, start: int = 0) -> Tensor:
     """2 mean_k mean_v |f_v - sg c_k| - mean_(k < l) |c_k - c_l| over unsure voxels v that are guessed to be of class k.
 
-    All vectors have length 1, c_k is the mean of the sure voxels of class k, sg: no gradient (our completion: what is
-    sure is not drawn to what is not). Classes without a reliable or without an unsure voxel are left out of the first
-    term, classes without a reliable voxel out of the second; a term without classes is 0 with a gradient of 0.
+    All vectors have length 1; c_k is the mean feature of the sure voxels of class k, shortened afterwards, as in the
+    released code. sg: no gradient (our completion: what is sure is not drawn to what is not). Classes without a
+    reliable or without an unsure voxel are left out of the first term, classes without a reliable voxel out of the
+    second; a term without classes is 0 with a gradient of 0.
 
     Args:
         features: (B, F, D, H, W), with gradient.

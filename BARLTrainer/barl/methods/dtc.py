@@ -37,7 +37,8 @@ class Settings:
     """Weight of the two tasks' agreement on all patches once the ramp is over, as published."""
 
     ramp_share: float = 0.4
-    """Share of the training until the agreement has its full weight (6,000 of 15,000 steps in the literature)."""
+    """Share of the training until the agreement has its full weight; in the paper all 6,000 steps, here as early as in
+    our other methods."""
 
     reach_voxels: int = 10
     """Distance in voxels from which all is equally far: a patch rarely shows a whole organ to scale its map by."""

@@ -5,7 +5,10 @@ time with other noise and other channels dropped; a voxel is certain while the e
 what counts as low grows during the training.
 
     L = 1/2 (CE + Dice)(p, y) + lambda(t) w sum_v m |p - q|^2 / (K sum_v m),  m = [u < H(t)],
-    H(t) = (3/4 + 1/4 lambda(t)) ln K
+    H(t) = (3/4 + 1/4 r(t)) ln K
+
+lambda is full after a part of the training; r is the same ramp over all of it, as in the paper: a bound that reaches
+ln K earlier would leave a mean teacher that pays for an uncertainty nobody reads.
 
 Deviations: the student sees the strong view where the paper has a second noise; only the teacher's repeated passes drop
 channels, for our networks learn without dropout unless `network.dropout` says otherwise. Noise and dropped channels are
@@ -41,8 +44,7 @@ class Settings:
     alone. The published 0.1 is meant for 6,000 steps and hardly moves a network in a few hundred."""
 
     ramp_share: float = 0.4
-    """Share of the training until agreement and entropy bound are at their full height (the paper's ramp lasts as long
-    as its training; a short one would end before the unlabeled patches have said anything)."""
+    """Share of the training until the agreement has its full weight, as in `mean_teacher` (in the paper, all of it)."""
 
     momentum: float = 0.99
     """Share of the old teacher kept at each step, as in the paper."""
@@ -60,8 +62,8 @@ class Settings:
     for networks that learn with it, see `network.dropout`."""
 
     bound_start: float = 0.75
-    """Entropy below which a voxel is certain at the beginning, as a share of the largest possible one, ln K; as in the
-    paper. It grows to 1 with the ramp."""
+    """Entropy below which a voxel is certain at the beginning, as a share of the largest possible one, ln K. It grows
+    to 1 until the end of the training, both as in the paper."""
 
     def __post_init__(self) -> None:
         if not self.agreement_weight >= 0:
@@ -99,7 +101,8 @@ class UncertaintyMeanTeacher:
         ramp = sigmoid_ramp(progress.done, s.ramp_share)
         with torch.no_grad():
             belief = batch.belief_on_strong(model.teacher(batch.weak).float().softmax(dim=1))
-            certain = self._certain(model.teacher, batch, s.bound_start + (1 - s.bound_start) * ramp)
+            bound = s.bound_start + (1 - s.bound_start) * sigmoid_ramp(progress.done, 1.0)
+            certain = self._certain(model.teacher, batch, bound)
         logits = model.student(torch.cat([batch.labeled, batch.strong]))
         labeled, strong = torch.split(logits.float(), [len(batch.labeled), len(batch.strong)])
         supervised = dice_ce(labeled, batch.label)

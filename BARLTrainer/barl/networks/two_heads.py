@@ -49,4 +49,6 @@ class TwoHeads(nn.Module):
         """(B, C, D, H, W) to what both heads say."""
         taps = self.backbone.taps(x)
         features = self.backbone.decoder.dropout(taps.features)
-        return TwoTasks(taps.finest, torch.tanh(self.distance_head(features).float() / self.reach))
+        # Labels, which distances are compared with, lie in the usual order: half the time of mixed ones.
+        distance = self.distance_head(features).float().contiguous()
+        return TwoTasks(taps.finest, torch.tanh(distance / self.reach))
