@@ -8,6 +8,7 @@ Shapes: L labeled patches, U unlabeled patches, C channels, D H W voxels.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -205,7 +206,7 @@ def _weight(case: ResidentCase) -> float:
     from (docs/lab-notes.md); drawn by their voxels, a person's strokes would hardly be seen.
     """
     assert case.label is not None
-    return float(sum(places.count for places in case.places) / case.label.numel()) ** 0.5
+    return math.sqrt(sum(places.count for places in case.places) / case.label.numel())
 
 
 def keep_in_sight(
