@@ -1,10 +1,13 @@
 """Scribbles of about 1 % of the voxels against complete labels of the same cases (ACDC), by class.
 
     python Testing/Benchmarks/scribbles.py --data DATA/acdc --cases 40 --seeds 0 1 2 --steps 1000 --out runs/scribbles
+    python Testing/Benchmarks/scribbles.py --data DATA/acdc --cases 20 --unlabeled 0 --held-out 20 --method supervised \
+        --base 8 --steps 300 --out runs/scribbles
 
-DATA holds `images/`, `labels/` and `scribbles/` (their value 4: not annotated). The last 40 cases are only measured.
-What is finished is skipped. Everything is the same for both but the annotations; the images of all cases that are not
-held out are known to both.
+DATA holds `images/`, `labels/` and `scribbles/` (their value 4: not annotated). The last cases are only measured; the
+two phases of a heart stand beside each other, so even numbers of cases keep a patient on one side. What is finished is
+skipped. Everything is the same for both but the annotations; the images of cases that are neither annotated nor held
+out (`--unlabeled`: so many of them) are known to both.
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ def main() -> None:
         raise SystemExit(f"{arguments.data}/images holds {len(images)} cases, too few: unpack all of them.")
     for seed in arguments.seeds:
         for kind in arguments.kinds:
-            result = arguments.out / f"{kind}-{arguments.cases}-{seed}-{arguments.steps}.json"
+            result = arguments.out / f"{_budget(arguments, kind)}-{seed}.json"
             if not result.is_file():
                 print(f"{result.stem} ...", flush=True)
                 write_json(result, {"kind": kind, "seed": seed, **_run(images, kind, seed, arguments)})
@@ -54,6 +57,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder with images/, labels/ and scribbles/")
     parser.add_argument("--out", type=Path, default=Path("runs/scribbles"))
     parser.add_argument("--cases", type=int, default=40, help="annotated cases")
+    parser.add_argument("--unlabeled", type=int, help="cases without annotation; all that are left when not given")
     parser.add_argument("--held-out", type=int, default=HELD_OUT)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
@@ -64,10 +68,18 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _budget(arguments: argparse.Namespace, kind: str) -> str:
+    """What a result depends on, but for the seed and the held-out cases."""
+    unlabeled = "all" if arguments.unlabeled is None else arguments.unlabeled
+    return f"{kind}-{arguments.cases}-{unlabeled}-{arguments.method}-{arguments.base}-{arguments.steps}"
+
+
 def _run(images: Sequence[Path], kind: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
     seen, held_out = images[: -arguments.held_out], images[-arguments.held_out :]
+    if arguments.unlabeled is not None:
+        seen = seen[: arguments.cases + arguments.unlabeled]
     cohort = _cohort(seen, kind, arguments)
-    note = arguments.out / f"{kind}-{arguments.cases}-{seed}-{arguments.steps}.round"
+    note = arguments.out / f"{_budget(arguments, kind)}-{seed}.round"
     if not note.is_file():
         wish = {"method": arguments.method, "seed": seed, "steps": arguments.steps, "device": arguments.device}
         wish |= {"preset": "quick", "predict": False, "settings": {"network.base_filters": arguments.base}}
@@ -88,7 +100,7 @@ def _run(images: Sequence[Path], kind: str, seed: int, arguments: argparse.Names
 
 def _cohort(seen: Sequence[Path], kind: str, arguments: argparse.Namespace) -> Cohort:
     """The first cases annotated in this way, the others not; made once."""
-    folder = arguments.out / "cohorts" / f"{kind}-{arguments.cases}"
+    folder = arguments.out / "cohorts" / f"{kind}-{arguments.cases}-of-{len(seen)}"
     if (folder / "cohort.json").is_file():
         return Cohort.open(folder)
     cohort = Cohort.create(folder, name=f"ACDC {kind}", modality=Modality.MR, labels=TABLE)
@@ -133,7 +145,7 @@ def _table(arguments: argparse.Namespace) -> str:
         "|---" * (4 + len(NAMES)) + "|",
     ]
     for kind in KINDS:
-        paths = sorted(arguments.out.glob(f"{kind}-{arguments.cases}-*-{arguments.steps}.json"))
+        paths = sorted(arguments.out.glob(f"{_budget(arguments, kind)}-*.json"))
         runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
         if runs:
             means = [statistics.mean(run["dice"][name] for run in runs) for name in NAMES]

@@ -25,9 +25,9 @@ SHAPE = (40, 48, 48)
 PATCH = (16, 16, 16)
 
 
-def a_volume(label: np.ndarray) -> Sampler:
-    """Draws turned and mirrored patches of one case, as a training does."""
-    image = np.zeros((1, *label.shape), np.float16)
+def a_volume(*labels: np.ndarray) -> Sampler:
+    """Draws turned and mirrored patches of a case for each label, as a training does."""
+    image = np.zeros((1, *SHAPE), np.float16)
     asked = SamplerSettings(
         patch_size_voxels=PATCH,
         spacing_mm=(1.0, 1.0, 1.0),
@@ -36,7 +36,8 @@ def a_volume(label: np.ndarray) -> Sampler:
         foreground_share=0.67,
         views=ViewSettings(),
     )
-    return Sampler([labeled_case("P", image, label, CPU)], [], asked, Chance(3, CPU))
+    cases = [labeled_case(f"P{index}", image, label, CPU) for index, label in enumerate(labels)]
+    return Sampler(cases, [], asked, Chance(3, CPU))
 
 
 def known(batch: Batch) -> torch.Tensor:
@@ -69,6 +70,17 @@ def test_patches_lie_on_annotated_slices() -> None:
     shares = known(a_volume(label).next_batch())
     assert float((shares > 0).float().mean()) == 1.0
     assert float(shares.mean()) > 1.5 * float((label != 255).mean())  # A slice of 16 instead of one of 40.
+
+
+def test_a_case_of_a_few_corrected_voxels_is_drawn_by_the_root_of_what_is_known() -> None:
+    whole, corrected = np.zeros(SHAPE, np.uint8), np.full(SHAPE, 255, np.uint8)
+    whole[10:30, 10:30, 10:30] = 1
+    corrected[10:20, 10:26, 10:28] = whole[10:20, 10:26, 10:28]  # A 32nd, of which the root is 0.177.
+    drawn = [draw.case.case_id for draw in a_volume(whole, corrected, corrected).draw()[0]]
+    both = drawn.count("P1") + drawn.count("P2")
+    assert 0.2 < both / drawn.count("P0") < 0.5  # 0.35 is expected; drawn evenly it would be 2.
+    alike = [draw.case.case_id for draw in a_volume(whole, whole, whole).draw()[0]]
+    assert min(alike.count(f"P{index}") for index in range(3)) > 45
 
 
 def test_the_share_of_known_voxels_is_over_all_cases() -> None:

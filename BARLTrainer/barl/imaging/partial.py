@@ -150,4 +150,4 @@ def _mean_run(drawn: Mask, axis: int) -> float:
     """How many drawn voxels follow each other along an axis, on average."""
     moved = np.moveaxis(drawn, axis, 0)
     starts = int(np.count_nonzero(moved[0])) + int(np.count_nonzero(moved[1:] & ~moved[:-1]))
-    return float(np.count_nonzero(drawn) / max(1, starts))
+    return int(np.count_nonzero(drawn)) / max(1, starts)

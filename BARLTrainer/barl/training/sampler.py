@@ -8,6 +8,7 @@ Shapes: L labeled patches, U unlabeled patches, C channels, D H W voxels.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -117,6 +118,8 @@ class Sampler:
         self.settings = settings
         self.chance = chance
         self.share = share or Share()
+        self._weights = [_weight(case) for case in self.labeled]
+        self._alike = len(set(self._weights)) <= 1
 
     def next_batch(self) -> Batch:
         """Labeled patches with labels, unlabeled patches in two views."""
@@ -158,8 +161,12 @@ class Sampler:
         return Batch(labeled=shown[:count], label=label[:count], weak=views, strong=strong, pasted=pasted)
 
     def _labeled(self) -> Draw:
-        case = self.labeled[self.chance.index(len(self.labeled))]
+        case = self.labeled[self._labeled_index()]
         return self._draw(case, self._labeled_place(case), self.settings.views.labeled_intensity)
+
+    def _labeled_index(self) -> int:
+        """By weight; where all cases weigh the same, as without weights."""
+        return self.chance.index(len(self.labeled)) if self._alike else self._by_weight(self._weights)
 
     def _unlabeled(self) -> Draw:
         case = self.unlabeled[self.chance.index(len(self.unlabeled))]
@@ -184,10 +191,22 @@ class Sampler:
         if len(groups) > 1 and self.chance.happens(self.settings.foreground_share):
             group = groups[1 + self.chance.index(len(groups) - 1)]
         else:
-            ends = list(accumulate(places.count for places in groups))
-            draw = self.chance.uniform(0.0, ends[-1])
-            group = groups[min(bisect_right(ends, draw), len(groups) - 1)]
+            group = groups[self._by_weight([places.count for places in groups])]
         return [int(v) for v in group.indices[self.chance.index(len(group.indices))]]
+
+    def _by_weight(self, weights: Sequence[float]) -> int:
+        ends = list(accumulate(weights))
+        return min(bisect_right(ends, self.chance.uniform(0.0, ends[-1])), len(ends) - 1)
+
+
+def _weight(case: ResidentCase) -> float:
+    """How often a labeled case is drawn: the root of the share of its voxels that is known.
+
+    Drawn as often as complete ones, many cases of a few corrected voxels each leave a training little else to learn
+    from (docs/lab-notes.md); drawn by their voxels, a person's strokes would hardly be seen.
+    """
+    assert case.label is not None
+    return math.sqrt(sum(places.count for places in case.places) / case.label.numel())
 
 
 def keep_in_sight(
