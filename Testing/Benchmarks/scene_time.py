@@ -44,18 +44,27 @@ def main() -> None:
 def make_cohort(folder: Path, size: tuple[int, ...]) -> Cohort:
     """A cohort of one large annotated case."""
     width, height, depth = size
-    spacing = (0.3, 0.3, 0.3)
-    axes = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
-    geometry = Geometry(size=(width, height, depth), spacing_mm=spacing, origin_mm=(0.0, 0.0, 0.0), direction=axes)
     labels = balls((depth, height, width))
-    noise = np.random.default_rng(0).normal(0, 40, (height, width))
-    image = np.stack([np.where(plane > 0, 700, 0) + np.roll(noise, index, 0) for index, plane in enumerate(labels)])
-    write_volume(folder / "large.nrrd", image.astype(np.int16), geometry)
-    table = LabelTable.from_names(NAMES)
-    cohort = Cohort.create(folder / "cohort", name="large", modality=Modality.CBCT, labels=table)
-    cohort.add_case(folder / "large.nrrd")
+    cohort = cohort_with_image(folder, labels)
     save_annotation(cohort, "large", labels, coverage=Coverage(), author="benchmark")
     return cohort
+
+
+def cohort_with_image(folder: Path, labels: np.ndarray) -> Cohort:
+    """A cohort whose only case ``large`` has a noisy image of the labels (D, H, W)."""
+    noise = np.random.default_rng(0).normal(0, 40, labels.shape[1:])
+    image = np.stack([np.where(plane > 0, 700, 0) + np.roll(noise, index, 0) for index, plane in enumerate(labels)])
+    write_volume(folder / "large.nrrd", image.astype(np.int16), geometry_of(labels))
+    cohort = Cohort.create(folder / "cohort", name="large", modality=Modality.CBCT, labels=LabelTable.from_names(NAMES))
+    cohort.add_case(folder / "large.nrrd")
+    return cohort
+
+
+def geometry_of(array: np.ndarray) -> Geometry:
+    """Voxels of 0.3 mm in a straight grid that begins at the middle of the world."""
+    axes = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+    depth, height, width = array.shape
+    return Geometry(size=(width, height, depth), spacing_mm=(0.3,) * 3, origin_mm=(0.0, 0.0, 0.0), direction=axes)
 
 
 def balls(shape: tuple[int, int, int]) -> np.ndarray:

@@ -207,6 +207,29 @@ def test_a_view_that_is_opened_later_shows_the_map_too(a_stage: Stage, a_map: An
     assert view.GetForegroundVolumeID() is None
 
 
+def test_segments_are_outlines_while_the_map_is_shown_and_then_as_they_were(
+    a_stage: Stage, an_overlay: OverlayLogic, tmp_path: Path
+) -> None:
+    results = ResultLogic(a_stage.scene)
+    first, second = (results.load(writePrediction(tmp_path / name), CASE) for name in ("1", "2"))
+    displays = [shown.segmentationNode.GetDisplayNode() for shown in (first, second)]
+    filled = _colored(a_stage)
+
+    an_overlay.show(first.mapNode)
+    assert [display.GetVisibility2DFill() for display in displays] == [False, True]
+
+    displays[1].SetVisibility2DFill(False)  # The user wants it so.
+    an_overlay.show(second.mapNode)
+    an_overlay.hide()
+    assert [display.GetVisibility2DFill() for display in displays] == [True, False]
+
+    displays[1].SetVisibility2DFill(True)
+    assert _colored(a_stage) == filled
+    an_overlay.show(second.mapNode)
+    a_stage.scene.RemoveNode(second.segmentationNode)
+    an_overlay.hide()
+
+
 def test_a_renamed_volume_is_still_the_same(a_stage: Stage, a_map: Any, an_overlay: OverlayLogic) -> None:
     before = _front(a_stage)
     an_overlay.show(a_map)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from barl.errors import InputError, SettingsError
-from BARLSegmentLib.logic.MapKind import MAP_ATTRIBUTE
+from BARLSegmentLib.logic.MapKind import MAP_ATTRIBUTE, SEGMENTATION_ROLE
 from BARLSegmentLib.logic.SceneEvents import SceneEvents
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
 from BARLSegmentLib.logic.UncertaintyColors import uncertaintyColors
@@ -46,8 +46,9 @@ class _Layer:
 class OverlayLogic:
     """Shows one map in all slice views of a scene; colors always mean 0 to 1.
 
-    It changes the display node of the map (range, colors, threshold, legend) and the foreground of the slice views, and
-    nothing else. A view whose foreground the user has chosen anew in the meantime keeps the user's choice.
+    It changes the display node of the map (range, colors, threshold, legend) and the foreground of the slice views;
+    the segments that the map tells about are outlines while it is shown. Nothing else changes. A view whose foreground
+    the user has chosen anew in the meantime keeps the user's choice.
 
     Args:
         scene: a ``vtkMRMLScene``.
@@ -60,6 +61,7 @@ class OverlayLogic:
         self._map: Node = None
         self._shown = False
         self._before: dict[str, _Layer] = {}
+        self._filled: Node = None
         self._events = SceneEvents(
             scene, nodeAdded=self._onNodeAdded, nodeGoing=self._onNodeGoing, closing=self._forget
         )
@@ -100,6 +102,7 @@ class OverlayLogic:
         self._shown = True
         for view in self._views():
             self._cover(view)
+        self._outlineSegments()
         self._setLegend(True)
 
     def hide(self) -> None:
@@ -111,6 +114,7 @@ class OverlayLogic:
         for view in self._views():
             self._uncover(view)
         self._before.clear()
+        self._fillSegments()
 
     def toggle(self) -> bool:
         """Hide the map, or show it again; returns whether it is shown now.
@@ -189,6 +193,19 @@ class OverlayLogic:
         legend.SetAndObservePrimaryDisplayNode(self._map.GetDisplayNode())
         self._map.AddAndObserveDisplayNodeID(legend.GetID())
         return legend
+
+    def _outlineSegments(self) -> None:
+        """Filled ones would hide the map, and are drawn more slowly."""
+        segmentation = self._map.GetNodeReference(SEGMENTATION_ROLE)
+        display = None if segmentation is None else segmentation.GetDisplayNode()
+        if display is not None and display.GetVisibility2DFill():
+            display.SetVisibility2DFill(False)
+            self._filled = display
+
+    def _fillSegments(self) -> None:
+        if self._filled is not None and self._filled.GetScene() is self._scene:
+            self._filled.SetVisibility2DFill(True)
+        self._filled = None
 
     def _views(self) -> Iterator[Node]:
         for index in range(self._scene.GetNumberOfNodesByClass(_COMPOSITE)):

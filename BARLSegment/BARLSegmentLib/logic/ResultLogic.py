@@ -11,7 +11,7 @@ from barl.cohort import Cohort
 from barl.errors import ImageError, LabelError
 from barl.imaging import Volume, read_volume
 from barl.imaging.seg_nrrd import Layers, read_layers
-from BARLSegmentLib.logic.MapKind import MAP_ATTRIBUTE, MapKind
+from BARLSegmentLib.logic.MapKind import MAP_ATTRIBUTE, SEGMENTATION_ROLE, MapKind
 from BARLSegmentLib.logic.PredictionFiles import PredictionFiles
 from BARLSegmentLib.logic.Regions import Region, foundNothing, readRegions
 from BARLSegmentLib.logic.SceneEvents import removeWithParts
@@ -114,7 +114,11 @@ class ResultLogic:
             _refuseOtherGrid(caseId, imageNode, layers, volume)
         # Nothing can be wrong any more, so that no node has to go again.
         mapNode = None if volume is None else self._addMap(caseId, mapKind, volume, imageNode)
-        shown = segmentationNode if layers is None else self._addSegmentation(caseId, layers, imageNode)
+        shown = segmentationNode
+        if layers is not None:
+            shown = addSegmentation(self._scene, f"{caseId} prediction", layers, None, imageNode)
+        if mapNode is not None:
+            mapNode.SetNodeReferenceID(SEGMENTATION_ROLE, shown.GetID())
         return ShownPrediction(
             files=files,
             fingerprint=fingerprint,
@@ -132,11 +136,6 @@ class ResultLogic:
         removeWithParts(self._scene, shown.mapNode)
         if shown.ownsSegmentation:
             removeWithParts(self._scene, shown.segmentationNode)
-
-    def _addSegmentation(self, caseId: str, layers: Layers, imageNode: Node | None) -> Node:
-        node = addSegmentation(self._scene, f"{caseId} prediction", layers, None, imageNode)
-        node.GetDisplayNode().SetVisibility2DFill(False)  # Outlines leave the map to be seen, and are drawn sooner.
-        return node
 
     def _addMap(self, caseId: str, kind: MapKind, volume: Volume, imageNode: Node | None) -> Node:
         node = addVolumeNode(self._scene, volume, f"{caseId} {kind.value}", shown=(0.0, 1.0))
