@@ -12,6 +12,9 @@ from BARLSegmentLib.logic.CaseTable import CaseRow
 ROW_PIXELS = 24
 """Height of a line: tall enough to hit, low enough to see a cohort at a glance."""
 
+_MEASURED_ROWS = 30
+"""Lines whose texts decide how wide a column is: measuring hundreds takes a tenth of a second."""
+
 
 class CaseLines:
     """Hundreds of lines take a tenth of a second to show, so that they can also be shown bit by bit.
@@ -31,6 +34,7 @@ class CaseLines:
         header = table.horizontalHeader()
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        header.setResizeContentsPrecision(_MEASURED_ROWS)
         table.verticalHeader().hide()
         table.verticalHeader().setDefaultSectionSize(ROW_PIXELS)
 
