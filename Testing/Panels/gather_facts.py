@@ -29,6 +29,7 @@ SLICER_CLASSES = [
     "ctkCollapsibleGroupBox",
     "ctkColorPickerButton",
     "ctkComboBox",
+    "ctkDICOMDatabase",
     "ctkDirectoryButton",
     "ctkMessageBox",
     "ctkPathLineEdit",

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from standin.install import StandIn
 from work_here import WorkHere
 
 LABELS = [{"value": 1, "name": "jaw", "color": [200, 100, 50], "terminology": ""}]
@@ -103,8 +105,6 @@ def test_a_program_that_is_not_there_is_told(segment: Any, tmp_path: Path) -> No
 @pytest.fixture
 def form(segment: Any, tmp_path: Path) -> Any:
     """The form, filled for a cohort of two volumes in the scene."""
-    import numpy as np
-
     from barl.imaging import Volume
     from barl.phantom.cohort import centered_geometry
     from BARLSegmentLib.logic.VolumeNodes import addVolumeNode
@@ -167,3 +167,58 @@ def test_a_check_is_stopped_with_its_button(segment: Any, a_cohort_folder: Path)
 
     assert panel.ui.auditBar.isHidden()
     assert "changes nothing" in panel.ui.messageLabel.text
+
+
+@pytest.fixture
+def a_database(standin: StandIn, ctk: Any, segment: Any, tmp_path: Path) -> Any:
+    """Slicer's DICOM database with two scans and a report, whose files lie in one folder."""
+    database = ctk.ctkDICOMDatabase()
+    files = {uid: slices(tmp_path / "dicom", uid) for uid in ("1", "2")}
+    standin.binding.unwrap(database).content = {"Doe": {"study": {**files, "SR": []}}}
+    standin.slicer.dicomDatabase = database
+    return database
+
+
+def slices(folder: Path, uid: str) -> list[str]:
+    """A series of eight axial slices."""
+    import SimpleITK as sitk
+
+    folder.mkdir(exist_ok=True)
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    for index in range(8):
+        image = sitk.GetImageFromArray(np.full((1, 10, 12), 100 * index, np.int16))
+        tags = {"0008|0060": "CT", "0010|0010": "Doe", "0020|000e": f"1.2.{uid}", "0020|0013": str(index)}
+        tags |= {"0020|0032": f"0\\0\\{index}", "0020|0037": "1\\0\\0\\0\\1\\0", "0008|0018": f"1.2.{uid}.{index}"}
+        for key, value in tags.items():
+            image.SetMetaData(key, value)
+        writer.SetFileName(str(folder / f"{uid}-{index}.dcm"))
+        writer.Execute(image)
+    return sorted(str(path) for path in folder.glob(f"{uid}-*"))
+
+
+def test_series_of_slicers_database_become_cases_without_names(a_database: Any, form: Any, segment: Any) -> None:
+    import qt
+
+    ui = segment.panel.cohort.ui
+    ui.sourceCombo.currentIndex = 2
+    names = [ui.seriesList.item(row).text() for row in range(ui.seriesList.count)]
+    assert names == ["Name of Doe: Description of 1", "Name of Doe: Description of 2"]
+    ui.seriesList.item(1).setCheckState(qt.Qt.Checked)
+
+    form.create()
+    while form.isMaking:
+        form.poll()
+
+    assert [case.id for case in segment.logic.cohort.cohort.cases] == ["case_01"], ui.messageLabel.text
+    (image,) = (segment.logic.cohort.cohort.folder / "images").iterdir()
+    assert image.name == "case_01.nrrd"
+    assert b"Doe" not in image.read_bytes()
+
+
+def test_no_series_is_taken_unasked(a_database: Any, form: Any, segment: Any) -> None:
+    segment.panel.cohort.ui.sourceCombo.currentIndex = 2
+
+    form.create()
+
+    assert "Check the series to take" in segment.panel.cohort.ui.messageLabel.text

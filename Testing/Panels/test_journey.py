@@ -164,6 +164,7 @@ def test_a_study_from_six_scans_to_a_segmented_folder(person: Person, standin: S
     panel.train.ui.methodCombo.currentIndex = 0
     panel.train.ui.minutesSpin.value = LEARNING_MINUTES
     panel.train.settings = {"network.base_filters": 4, "training.labeled_patches": 1}
+    person.waits_for(lambda: panel.train.state.findings is not None, "what the computer has")
     picture("07-before-training")
     panel.train.ui.trainButton.click()
     person.waits_for(lambda: panel.train.ui.lossView.isVisible() or panel.train.state.isActive, "the training")

@@ -88,8 +88,9 @@ class ChildWork:
 
     def look(self) -> WorkLook:
         """How it stands now; never waits."""
-        if self._look.isOver:
-            return self._look
+        before = self._look
+        if before.isOver:
+            return before
         ended = self._process.poll() is not None  # Asked first: what it said last must not be missed.
         for answer in self._answers():
             self._take(answer)

@@ -44,18 +44,20 @@ class CohortWish:
         }
 
 
-class FromFolder:
-    """A cohort of all volumes in a folder; they stay where they are.
+class FromFiles:
+    """A cohort of image files, which a child makes alone.
 
     Args:
         wish: what it is to be.
-        images: the folder.
+        source: a folder, all of whose volumes are taken and stay where they are; or the files of DICOM series by case
+            id, which are converted.
         startWork: begins the work.
     """
 
-    def __init__(self, wish: CohortWish, images: Path, startWork: StartWork) -> None:
+    def __init__(self, wish: CohortWish, source: Path | Mapping[str, Sequence[str]], startWork: StartWork) -> None:
         self.lent: Mapping[str, Node] = {}
-        self._work = startWork({**wish.request(), "images": str(images)})
+        what = {"images": str(source)} if isinstance(source, Path) else {"series": source}
+        self._work = startWork({**wish.request(), **what})
 
     def advance(self) -> WorkLook:
         """Look how far it is."""

@@ -19,7 +19,7 @@ from typing import Any
 from barl.cohort import Cohort, LabelTable, Modality
 from barl.errors import BarlError
 from barl.imaging.audit import audit
-from BARLSegmentLib.logic.NewCohortFiles import OnProgress, cohortFromFolder, cohortFromStaged
+from BARLSegmentLib.logic.NewCohortFiles import OnProgress, cohortFromFolder, cohortFromSeries, cohortFromStaged
 
 Request = Mapping[str, Any]
 
@@ -38,14 +38,17 @@ def check(request: Request, onProgress: OnProgress) -> list[dict[str, Any]]:
 
 
 def create(request: Request, onProgress: OnProgress) -> list[str]:
-    """Make a cohort in ``folder`` of the images in ``images``, or of ``staged`` files; the ids of its cases."""
+    """Make a cohort in ``folder`` of ``images``, ``staged`` files or DICOM ``series``; the ids of its cases."""
     folder = Path(request["folder"])
     what = {
         "name": request["name"],
         "modality": Modality(request["modality"]),
         "labels": LabelTable.from_json(request["labels"]),
     }
-    if "staged" in request:
+    if "series" in request:
+        series = {caseId: [Path(path) for path in files] for caseId, files in request["series"].items()}
+        cohort = cohortFromSeries(folder, series, onProgress=onProgress, **what)
+    elif "staged" in request:
         staged = [Path(path) for path in request["staged"]]
         cohort = cohortFromStaged(folder, staged, onProgress=onProgress, **what)
     else:

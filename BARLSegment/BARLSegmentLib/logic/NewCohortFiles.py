@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from barl.atomic import storage_errors
 from barl.cohort import Cohort, LabelTable, Modality
 from barl.cohort.layout import CohortLayout, checked_case_id
 from barl.cohort.lock import LOCK_FILE
@@ -70,6 +72,53 @@ def cohortFromStaged(
             write_volume(imagePath(cohort.folder, caseId), volume.array, volume.geometry)
             cohort.add_case(imagePath(cohort.folder, caseId), case_id=caseId)
     return cohort
+
+
+def cohortFromSeries(
+    folder: Path,
+    series: Mapping[str, Sequence[Path]],
+    *,
+    name: str,
+    modality: Modality,
+    labels: LabelTable,
+    onProgress: OnProgress,
+) -> Cohort:
+    """Make a cohort of DICOM series; the images become NRRD files, which carry nothing of the patients' data.
+
+    Args:
+        folder: where the cohort goes.
+        series: the files of each case.
+        name: what people call it.
+        modality: how the images were taken.
+        labels: the structures to segment.
+        onProgress: see ``OnProgress``.
+
+    Raises:
+        CohortError: there is a cohort already.
+        ImageError: a series cannot be read.
+        StorageError: the folder cannot be written, or the disk is full.
+    """
+    with newCohort(folder, name=name, modality=modality, labels=labels) as cohort:
+        for index, (caseId, files) in enumerate(series.items()):
+            onProgress(index / len(series), caseId)
+            with _gathered(files, cohort.folder) as place:
+                volume = read_volume(place)
+            image = cohort.folder / IMAGES / f"{caseId}.nrrd"
+            write_volume(image, volume.array, volume.geometry)
+            cohort.add_case(image, case_id=caseId)
+    return cohort
+
+
+@contextmanager
+def _gathered(files: Sequence[Path], folder: Path) -> Iterator[Path]:
+    """The files of one series in a folder of their own: databases keep several in one."""
+    missing = [path for path in files if not path.is_file()]
+    if missing or not files:
+        raise ImageError(f"Files of a DICOM series are missing, such as {missing[:1]}. Import the series again.")
+    with storage_errors(folder), tempfile.TemporaryDirectory(prefix=".series-", dir=folder) as place:
+        for number, path in enumerate(files):
+            shutil.copyfile(path, Path(place) / f"{number:05d}.dcm")
+        yield Path(place)
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from BARLSegmentLib.logic.UncertaintyColors import uncertaintyColors
 
 _COMPOSITE = "vtkMRMLSliceCompositeNode"
 _LEGEND = "vtkMRMLColorLegendDisplayNode"
-_LEGEND_SIZE = (0.1, 0.4)
-"""Share of the view's width and height: Slicer's own 0.15 and 0.5 cover a fifth of a small view."""
+_LEGEND_SIZE = (0.06, 0.3)
+"""Share of the view's width and height; letters grow with it. Slicer's 0.15 and 0.5 cover a fifth of a small view."""
 _LEGEND_LETTERS = 8
 
 

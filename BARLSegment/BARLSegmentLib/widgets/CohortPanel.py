@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -17,15 +16,13 @@ from BARLSegmentLib.logic.ChildWork import StartWork
 from BARLSegmentLib.logic.CohortLogic import CohortEvent, CohortLogic
 from BARLSegmentLib.logic.Observers import Observers
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
+from BARLSegmentLib.widgets.CaseLines import CaseLines
 from BARLSegmentLib.widgets.CohortCheck import CohortCheck
 from BARLSegmentLib.widgets.Connections import Connections
 from BARLSegmentLib.widgets.LabelPresets import LabelPreset
 from BARLSegmentLib.widgets.MessageLine import MessageLine
 from BARLSegmentLib.widgets.NewCohortForm import NewCohortForm
 from BARLSegmentLib.widgets.Words import coverageWord, roleWord, stateWord
-
-ROW_PIXELS = 24
-"""Height of a line: tall enough to hit, low enough to see a cohort at a glance."""
 
 _ROLES = tuple(Role)
 
@@ -79,7 +76,9 @@ class CohortPanel:
         self.form = NewCohortForm(logic, scene, self.ui, presets, self.message, startWork)
         self.check = CohortCheck(logic, self.ui, self.message, startWork, self._showCase)
         self._connections = Connections()
-        self._arrange()
+        self._lines = CaseLines(self.ui.caseTable, _texts, lambda row: row.problem or row.reason)
+        for role in _ROLES:
+            self.ui.roleCombo.addItem(roleWord(role))
         self._connect()
         self.refresh()
 
@@ -98,9 +97,14 @@ class CohortPanel:
         self.showRows(rows)
 
     def showRows(self, rows: Sequence[CaseRow]) -> None:
-        """Show the case table; lines that are as before are left alone."""
-        before, self.state.rows = self.state.rows, tuple(rows)
-        self._showRows(before)
+        """Show the case table."""
+        for _step in self.eachShown(rows):
+            pass
+
+    def eachShown(self, rows: Sequence[CaseRow]) -> Iterator[None]:
+        """The same bit by bit."""
+        self.state.rows = tuple(rows)
+        yield from self._lines.eachShown(rows)
         self._showChoices()
 
     def open(self, folder: str) -> None:
@@ -123,23 +127,11 @@ class CohortPanel:
 
     def selectedCase(self) -> str | None:
         """The case of the selected line."""
-        item = self.ui.caseTable.item(self.ui.caseTable.currentRow(), 0)
-        return item.text() if item is not None else None
+        return self._lines.selectedCase()
 
     def selectCase(self, caseId: str) -> None:
         """Select the line of a case."""
-        for number, row in enumerate(self.state.rows):
-            if row.caseId == caseId:
-                self.ui.caseTable.setCurrentCell(number, 0)
-
-    def _arrange(self) -> None:
-        header = self.ui.caseTable.horizontalHeader()
-        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
-        self.ui.caseTable.verticalHeader().hide()
-        self.ui.caseTable.verticalHeader().setDefaultSectionSize(ROW_PIXELS)
-        for role in _ROLES:
-            self.ui.roleCombo.addItem(roleWord(role))
+        self._lines.select(caseId)
 
     def _connect(self) -> None:
         ui, connect = self.ui, self._connections.signal
@@ -174,26 +166,6 @@ class CohortPanel:
         self.selectCase(caseId)
         self._wishToLoad(caseId)
 
-    def _showRows(self, before: tuple[CaseRow, ...]) -> None:
-        rows, selected = self.state.rows, self.selectedCase()
-        blocked = self.ui.caseTable.blockSignals(True)
-        self.ui.caseTable.setRowCount(len(rows))
-        for number, row in enumerate(rows):
-            if number >= len(before) or before[number] != row:
-                self._showRow(number, row)
-        self.ui.caseTable.blockSignals(blocked)
-        if rows and (selected is None or selected != self.selectedCase()):
-            self.selectCase(selected if selected and self.state.row(selected) else rows[0].caseId)
-
-    def _showRow(self, number: int, row: CaseRow) -> None:
-        unsure = "" if row.meanUncertainty is None else f"{row.meanUncertainty:.2f}"
-        order = "" if row.rank is None else str(row.rank)
-        texts = (row.caseId, stateWord(row.state, row.role), coverageWord(row.coverage), unsure, order)
-        for column, text in enumerate(texts):
-            item = qt.QTableWidgetItem(text)
-            item.setToolTip(row.problem or row.reason or text)
-            self.ui.caseTable.setItem(number, column, item)
-
     def _showChoices(self) -> None:
         row = self.state.row(self.selectedCase())
         self.ui.loadButton.enabled = row is not None and not row.problem
@@ -204,3 +176,9 @@ class CohortPanel:
         for widget in (self.ui.caseTable, self.ui.loadButton, self.ui.roleLabel, self.ui.roleCombo):
             widget.visible = self.logic.isOpen
         self.check.show()
+
+
+def _texts(row: CaseRow) -> tuple[str, ...]:
+    unsure = "" if row.meanUncertainty is None else f"{row.meanUncertainty:.2f}"
+    order = "" if row.rank is None else str(row.rank)
+    return row.caseId, stateWord(row.state, row.role), coverageWord(row.coverage), unsure, order

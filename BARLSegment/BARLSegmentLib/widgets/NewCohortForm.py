@@ -14,17 +14,18 @@ from barl.cohort import Modality
 from barl.errors import CohortError
 from BARLSegmentLib.logic.ChildWork import StartWork, WorkLook
 from BARLSegmentLib.logic.CohortLogic import CohortLogic
-from BARLSegmentLib.logic.CohortMaking import CohortWish, FromFolder, FromVolumes
+from BARLSegmentLib.logic.CohortMaking import CohortWish, FromFiles, FromVolumes
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
 from BARLSegmentLib.widgets.CohortCheck import POLL_MS
 from BARLSegmentLib.widgets.Connections import Connections
+from BARLSegmentLib.widgets.DicomSeries import DicomSeries
 from BARLSegmentLib.widgets.LabelPresets import LabelPreset
 from BARLSegmentLib.widgets.LabelTableEditor import LabelTableEditor
 from BARLSegmentLib.widgets.MessageLine import MessageLine
 from BARLSegmentLib.widgets.VolumeChecklist import VolumeChecklist
 from BARLSegmentLib.widgets.Words import modalityWord
 
-_FOLDER, _SCENE = range(2)
+_FOLDER, _SCENE, _DICOM = range(3)
 _MODALITIES = tuple(Modality)
 
 
@@ -51,11 +52,13 @@ class NewCohortForm:
     ) -> None:
         self._logic, self._ui, self._presets, self._message = logic, ui, presets, message
         self.startWork = startWork
-        self._making: FromFolder | FromVolumes | None = None
+        self._making: FromFiles | FromVolumes | None = None
         self.timer = qt.QTimer(ui.createButton)
         self.timer.setInterval(POLL_MS)
         self._labels = LabelTableEditor(ui.labelTable)
         self._volumes = VolumeChecklist(scene, ui.volumeList)
+        # The DICOM module makes the database when Slicer has started, and may be switched off.
+        self._series = DicomSeries(lambda: getattr(slicer, "dicomDatabase", None), ui.seriesList)
         self._connections = Connections()
         self._fillChoices()
         self._connect()
@@ -71,7 +74,9 @@ class NewCohortForm:
         self._connections.undoAll()
 
     def listVolumes(self) -> None:
-        """Show the volumes in the scene; what was unchecked stays unchecked."""
+        """Show the volumes in the scene, or the series in the database; check marks stay."""
+        if self._ui.sourceCombo.currentIndex == _DICOM:
+            self._series.refresh()
         self._volumes.refresh()
 
     def useScene(self) -> None:
@@ -90,7 +95,9 @@ class NewCohortForm:
         with self._message.telling():
             wish = self._wish()
             if self._ui.sourceCombo.currentIndex == _FOLDER:
-                self._making = FromFolder(wish, self._imageFolder(), self.startWork)
+                self._making = FromFiles(wish, self._imageFolder(), self.startWork)
+            elif self._ui.sourceCombo.currentIndex == _DICOM:
+                self._making = FromFiles(wish, self._chosenSeries(), self.startWork)
             else:
                 self._making = FromVolumes(wish, self._volumes.checked(), self.startWork)
             self._message.info(_("Looking at the images..."))
@@ -105,6 +112,8 @@ class NewCohortForm:
         look = None
         with self._message.telling(keep=True):
             look = making.advance()
+        if look is None:  # It failed, and the message says why.
+            making.end()
         if look is None or look.isOver:
             self.timer.stop()
             self._making = None
@@ -171,6 +180,7 @@ class NewCohortForm:
             self._ui.presetCombo.addItem(preset.name)
         self._ui.sourceCombo.addItem(_("A folder of images"))
         self._ui.sourceCombo.addItem(_("Volumes in the scene"))
+        self._ui.sourceCombo.addItem(_("DICOM series in Slicer's database"))
 
     def _onPreset(self, index: int) -> None:
         preset = self._presets[index]
@@ -181,8 +191,11 @@ class NewCohortForm:
         fromFolder = index == _FOLDER
         for widget in (self._ui.imagesLabel, self._ui.imagesPath):
             widget.visible = fromFolder
-        for widget in (self._ui.volumesLabel, self._ui.volumeList, self._ui.dicomButton):
-            widget.visible = not fromFolder
+        for widget in (self._ui.volumesLabel, self._ui.volumeList):
+            widget.visible = index == _SCENE
+        for widget in (self._ui.seriesLabel, self._ui.seriesList):
+            widget.visible = index == _DICOM
+        self._ui.dicomButton.visible = not fromFolder
         self.listVolumes()
 
     def _folder(self) -> Path:
@@ -196,3 +209,10 @@ class NewCohortForm:
         if not text or not Path(text).is_dir():
             raise CohortError(_("Choose the folder that holds the images."))
         return Path(text)
+
+    def _chosenSeries(self) -> dict[str, list[str]]:
+        """The files of each series, under ids that say nothing about the patients."""
+        chosen = self._series.checked()
+        if not chosen:
+            raise CohortError(_("Check the series to take. What is not listed is imported in the DICOM module."))
+        return {f"case_{number:02d}": self._series.files(uid) for number, uid in enumerate(chosen, start=1)}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -16,7 +15,7 @@ from BARLSegmentLib.logic.Observers import Observers
 from BARLSegmentLib.logic.OverlayLogic import OverlayLogic
 from BARLSegmentLib.logic.ResultLogic import ResultLogic, ShownPrediction
 from BARLSegmentLib.logic.ReviewLogic import ReviewLogic
-from BARLSegmentLib.widgets.CohortPanel import ROW_PIXELS
+from BARLSegmentLib.widgets.CaseLines import CaseLines
 from BARLSegmentLib.widgets.Connections import Connections
 from BARLSegmentLib.widgets.MessageLine import MessageLine
 from BARLSegmentLib.widgets.Suggestion import byNeed
@@ -74,11 +73,7 @@ class ReviewPanel:
         self.message = MessageLine(self.ui.messageLabel)
         self.wishes: Observers[ReviewWish] = Observers()
         self._connections = Connections()
-        header = self.ui.predictionTable.horizontalHeader()
-        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
-        self.ui.predictionTable.verticalHeader().hide()
-        self.ui.predictionTable.verticalHeader().setDefaultSectionSize(ROW_PIXELS)
+        self._lines = CaseLines(self.ui.predictionTable, _texts, lambda row: row.reason)
         self.ui.thresholdSlider.value = overlay.settings.threshold
         self.ui.opacitySlider.value = overlay.settings.opacity
         self._connect()
@@ -97,9 +92,14 @@ class ReviewPanel:
         self.showRows(rows)
 
     def showRows(self, rows: Sequence[CaseRow]) -> None:
-        """Show those of the case table that are predicted; lines that are as before are left alone."""
-        before, self.state.rows = self.state.rows, tuple(byNeed(rows))
-        self._showRows(before)
+        """Show those of the case table that are predicted, by need."""
+        for _step in self.eachShown(rows):
+            pass
+
+    def eachShown(self, rows: Sequence[CaseRow]) -> Iterator[None]:
+        """The same bit by bit."""
+        self.state.rows = tuple(byNeed(rows))
+        yield from self._lines.eachShown(self.state.rows)
         self._showChoices()
 
     def load(self, caseId: str) -> None:
@@ -161,6 +161,7 @@ class ReviewPanel:
         version = self.review.acceptCase(self.cohort.cohort, self._author())
         self.message.good(_("Accepted: version {n} of {case}.").format(n=version.number, case=version.case_id))
         self.refresh()
+        self._lines.select(self.state.rows[0].caseId)  # The next one that needs a look; Enter loads it.
         self.wishes.notify(ReviewWish(kind="changed", caseId=version.case_id))
 
     def _takeBack(self) -> None:
@@ -175,9 +176,9 @@ class ReviewPanel:
         self.wishes.notify(ReviewWish(kind=kind, caseId=caseId, fromRound=self.state.lastRound))
 
     def _onLoad(self) -> None:
-        item = self.ui.predictionTable.item(self.ui.predictionTable.currentRow(), 0)
-        if item is not None:
-            self.load(item.text())
+        caseId = self._lines.selectedCase()
+        if caseId is not None:
+            self.load(caseId)
 
     def _onOverlay(self, shown: bool) -> None:
         if self.state.shown is None:
@@ -202,23 +203,6 @@ class ReviewPanel:
             self.results.remove(self.state.shown)
             self.state.shown = None
 
-    def _showRows(self, before: tuple[CaseRow, ...]) -> None:
-        table = self.ui.predictionTable
-        blocked = table.blockSignals(True)
-        table.setRowCount(len(self.state.rows))
-        for number, row in enumerate(self.state.rows):
-            if number < len(before) and before[number] == row:
-                continue
-            unsure = "" if row.meanUncertainty is None else f"{row.meanUncertainty:.2f}"
-            texts = (row.caseId, stateWord(row.state, row.role), unsure, str(row.lastRound))
-            for column, text in enumerate(texts):
-                item = qt.QTableWidgetItem(text)
-                item.setToolTip(row.reason or text)
-                table.setItem(number, column, item)
-        table.blockSignals(blocked)
-        if self.state.rows and table.currentRow() < 0:
-            table.setCurrentCell(0, 0)
-
     def _showProgress(self) -> None:
         shown, region = self.state.shown, self.review.region
         words = "" if shown is None else f"{shown.caseId}: {progressWords(self.review.progress)}"
@@ -239,3 +223,8 @@ class ReviewPanel:
         ui.reasonLabel.setText(reason)
         ui.reasonLabel.visible = bool(reason)
         ui.roundButton.enabled = bool(self.state.rows)
+
+
+def _texts(row: CaseRow) -> tuple[str, ...]:
+    unsure = "" if row.meanUncertainty is None else f"{row.meanUncertainty:.2f}"
+    return row.caseId, stateWord(row.state, row.role), unsure, str(row.lastRound)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 
 from BARLSegmentLib.Examination import Examination
 from BARLSegmentLib.logic.BatchLogic import BatchLogic
+from BARLSegmentLib.logic.CaseTable import CaseRow
 from BARLSegmentLib.logic.ChildWork import Work
 from BARLSegmentLib.logic.CohortLogic import CohortEvent, CohortLogic
 from BARLSegmentLib.logic.CorrectionLogic import CorrectionLogic
@@ -93,7 +94,7 @@ class SegmentPanel:
         self.refreshing = TableRefresh(
             logic.cohort,
             self.widget,
-            (self.cohort.showRows, self.review.showRows, lambda _rows: self._showNext()),
+            (self.cohort.eachShown, self.review.eachShown, self._nextShown),
             self.cohort.message,
         )
         self.timer = qt.QTimer(self.widget)
@@ -191,6 +192,8 @@ class SegmentPanel:
     def _onCohortEvent(self, event: CohortEvent) -> None:
         if event.kind == "loaded" and event.caseId is not None:
             self._showOnly(event.caseId)
+        if event.kind in ("opened", "closed"):
+            self.refreshing.forget()
         if event.kind in ("opened", "closed") and self._parameters is not None:
             self._parameters.cohortFolder = str(self.logic.cohort.cohort.folder) if event.kind == "opened" else ""
         self._showNext()
@@ -237,6 +240,10 @@ class SegmentPanel:
         elif wish.kind == "changed":
             self.cohort.refresh()
             self._showNext()
+
+    def _nextShown(self, _rows: Sequence[CaseRow]) -> Iterator[None]:
+        yield
+        self._showNext()
 
     def _showNext(self) -> None:
         self.ui.nextLabel.setText(

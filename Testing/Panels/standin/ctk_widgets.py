@@ -215,6 +215,42 @@ class ctkMessageBox(QtWidgets.QMessageBox):
     dontShowAgainSettingsKey = Property(str, lambda self: self._key, lambda self, value: setattr(self, "_key", value))
 
 
+class ctkDICOMDatabase(QtCore.QObject):
+    """A database that a test fills: patients with studies with series with files."""
+
+    def __init__(self, parent: QtCore.QObject | None = None) -> None:
+        super().__init__(parent)
+        self.content: dict[str, dict[str, dict[str, list[str]]]] = {}
+        self.modality = "CT"
+
+    def patients(self) -> list[str]:
+        return list(self.content)
+
+    def studiesForPatient(self, patient: str) -> list[str]:
+        return list(self.content[patient])
+
+    def seriesForStudy(self, study: str) -> list[str]:
+        return [uid for studies in self.content.values() for uid in studies.get(study, {})]
+
+    def filesForSeries(self, uid: str, _limit: int = -1) -> list[str]:
+        every = [series for studies in self.content.values() for series in studies.values()]
+        return next(series[uid] for series in every if uid in series)
+
+    def fieldForSeries(self, field: str, uid: str) -> str:
+        return self.modality if field == "Modality" and not uid.startswith("SR") else "SR"
+
+    def displayedNameForPatient(self, patient: str) -> str:
+        return f"Name of {patient}"
+
+    def nameForPatient(self, patient: str) -> str:
+        return patient
+
+    def descriptionForSeries(self, uid: str) -> str:
+        return f"Description of {uid}"
+
+    isOpen = Property(bool, lambda self: True)
+
+
 BODIES: dict[str, type] = {
     body.__name__: body
     for body in (
@@ -224,5 +260,6 @@ BODIES: dict[str, type] = {
         ctkColorPickerButton,
         ctkComboBox,
         ctkMessageBox,
+        ctkDICOMDatabase,
     )
 }
