@@ -65,8 +65,13 @@ def _refuseForeign(path: Path) -> None:
     with storage_errors(path):
         if not path.exists():
             return
-        first = path.open(encoding="utf-8", errors="replace").readline().strip() if path.is_file() else ""
+        first = _firstLine(path) if path.is_file() else ""
     if first != ",".join(HEADER):
         raise StorageError(
             f"{path} is there already and is no table of BARL's rounds. Choose another folder, or move it away."
         )
+
+
+def _firstLine(path: Path) -> str:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.readline(1000).strip()
