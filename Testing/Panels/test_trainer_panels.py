@@ -378,6 +378,25 @@ def test_a_wish_is_handed_to_barl_segment(trainer: Any, rounds: Any, segment: An
     assert train.settings == {}
 
 
+def test_what_was_handed_over_is_what_barl_segment_starts(
+    trainer: Any, rounds: Any, segment: Any, a_study: Cohort, drawn: None
+) -> None:
+    from BARLSegmentLib.logic.TrainLogic import TrainLogic
+
+    panel, double = trainer.methods, FilesOnly()
+    segment.panel.train.train = TrainLogic(double)
+    panel.ui.presetCombo.currentIndex = 3
+    panel.ui.deviceCombo.currentText = "cpu"
+    panel.ui.seedSpin.value = 4
+    panel._onSetting("dpr_weight", 0.5)
+    panel.ui.handButton.click()
+    segment.panel.train.ui.trainButton.click()
+
+    payload = read_spec(double.launched[0]).payload
+    assert (payload["method"], payload["preset"], payload["device"], payload["seed"]) == ("barl", "thorough", "cpu", 4)
+    assert payload["settings"] == {"dpr_weight": 0.5}
+
+
 def test_disk_use_is_shown_part_by_part(disk: Any, rounds: Any, a_study: Cohort) -> None:
     finished = a_study.rounds()[0]
     (finished / "checkpoints").mkdir()
@@ -480,6 +499,7 @@ def test_diagnostics_come_from_a_process_of_their_own_and_can_be_copied(
     panel.ui.copyButton.click()
 
     assert "python: 3." in QtWidgets.QApplication.clipboard().text()
+    assert "memory free (GiB): " in QtWidgets.QApplication.clipboard().text()
     assert panel.ui.factTable.rowCount > 5
 
 
