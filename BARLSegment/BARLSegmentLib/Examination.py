@@ -87,9 +87,14 @@ class Examination:
 
 
 def _findings(record: dict[str, Any]) -> Findings:
-    facts = [(key.replace("_", " "), _words(value)) for key, value in record.items() if key not in _LISTS]
+    facts = [(_name(key), _words(value)) for key, value in record.items() if key not in _LISTS]
     facts += [(name, version or "not installed") for name, version in record["versions"].items()]
     return Findings(facts=tuple(facts), device=_device(record), problems=tuple(record["problems"]))
+
+
+def _name(key: str) -> str:
+    """``memory_free_gib`` as people read it: memory free (GiB)."""
+    return key.removesuffix("_gib").replace("_", " ") + (" (GiB)" if key.endswith("_gib") else "")
 
 
 def _device(record: dict[str, Any]) -> str:

@@ -38,7 +38,16 @@ def _import_all(packages: list[str], *, stdlib_only: bool = False) -> subprocess
 
 def test_cohort_jobs_catalog_and_errors_need_only_the_standard_library() -> None:
     child = _import_all(
-        ["barl.cohort", "barl.jobs", "barl.catalog", "barl.errors", "barl.atomic", "barl.records"], stdlib_only=True
+        [
+            "barl.cohort",
+            "barl.jobs",
+            "barl.catalog",
+            "barl.errors",
+            "barl.atomic",
+            "barl.records",
+            "barl.setting_cards",
+        ],
+        stdlib_only=True,
     )
 
     assert child.returncode == 0, child.stderr

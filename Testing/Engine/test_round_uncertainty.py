@@ -95,6 +95,8 @@ def test_a_validation_set_of_one_case_is_told_and_the_model_stays_as_it_is(tmp_p
     job = a_round(a_study(tmp_path, validation=1))
     assert read_card(job.model).calibration is None
     assert "stays uncalibrated: that needs 3 annotated validation cases" in said(job)
+    measured = [event for event in EventReader(job.path).read_new() if event.get("dice") is not None]
+    assert {event["validation_cases"] for event in measured} == {1}
     assert record_of(job.predictions, "P1")["calibration"] is None
 
 

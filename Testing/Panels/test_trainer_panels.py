@@ -50,11 +50,18 @@ def rounds(trainer: Any, a_study: Cohort) -> Any:
 
 
 @pytest.fixture
+def disk(trainer: Any, rounds: Any) -> Any:
+    """The opened section of disk use."""
+    trainer.ui.diskStep.collapsed = False
+    return trainer.disk
+
+
+@pytest.fixture
 def waits(standin: StandIn) -> Callable[[Callable[[], bool]], None]:
     """Lets the application live until something is so."""
 
     def wait(condition: Callable[[], bool]) -> None:
-        for _ in range(600):
+        for _ in range(2400):
             if condition():
                 return
             standin.application.process(0.1)
@@ -288,10 +295,29 @@ def test_another_method_forgets_the_settings_of_the_one_before(trainer: Any) -> 
     assert panel.state.changes == {"network.base_filters": 8}
 
 
+class Engine:
+    """Stands for the process that asks the engine: it answers when the test says so."""
+
+    def __init__(self) -> None:
+        self.verdict: Any = None
+
+    def __call__(self, wish: Any, cohort: Any, python: Any) -> Engine:
+        return self
+
+    def look(self) -> Any:
+        return self.verdict
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+
 def test_a_training_starts_with_the_chosen_settings_once_the_engine_agrees(
-    trainer: Any, rounds: Any, process: FilesOnly, drawn: None, waits: Callable[[Callable[[], bool]], None]
+    trainer: Any, rounds: Any, process: FilesOnly, drawn: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("torch")
+    from BARLTrainerLib.widgets import MethodPanel
+
+    engine = Engine()
+    monkeypatch.setattr(MethodPanel, "WishCheck", engine)
     panel = trainer.methods
     panel.ui.methodCombo.currentIndex = 0
     panel.ui.presetCombo.currentIndex = 1
@@ -299,8 +325,12 @@ def test_a_training_starts_with_the_chosen_settings_once_the_engine_agrees(
     panel.ui.groupCombo.currentIndex = 2
     panel.ui.settingTable.item(0, 1).setText("8")
     panel.ui.trainButton.click()
+    panel.poll()
     assert not panel.ui.trainButton.enabled
-    waits(lambda: panel.state.check is None)
+    assert process.launched == []
+
+    engine.verdict = MethodPanel.Verdict()
+    panel.poll()
 
     (folder,) = process.launched
     payload = read_spec(folder).payload
@@ -348,27 +378,46 @@ def test_a_wish_is_handed_to_barl_segment(trainer: Any, rounds: Any, segment: An
     assert train.settings == {}
 
 
-def test_disk_use_is_shown_part_by_part(trainer: Any, rounds: Any, a_study: Cohort) -> None:
+def test_what_was_handed_over_is_what_barl_segment_starts(
+    trainer: Any, rounds: Any, segment: Any, a_study: Cohort, drawn: None
+) -> None:
+    from BARLSegmentLib.logic.TrainLogic import TrainLogic
+
+    panel, double = trainer.methods, FilesOnly()
+    segment.panel.train.train = TrainLogic(double)
+    panel.ui.presetCombo.currentIndex = 3
+    panel.ui.deviceCombo.currentText = "cpu"
+    panel.ui.seedSpin.value = 4
+    panel._onSetting("dpr_weight", 0.5)
+    panel.ui.handButton.click()
+    segment.panel.train.ui.trainButton.click()
+
+    payload = read_spec(double.launched[0]).payload
+    assert (payload["method"], payload["preset"], payload["device"], payload["seed"]) == ("barl", "thorough", "cpu", 4)
+    assert payload["settings"] == {"dpr_weight": 0.5}
+
+
+def test_disk_use_is_shown_part_by_part(disk: Any, rounds: Any, a_study: Cohort) -> None:
     finished = a_study.rounds()[0]
     (finished / "checkpoints").mkdir()
     (finished / "checkpoints" / "newest.pt").write_bytes(b"0" * 3_000_000)
-    trainer.disk.ui.againButton.click()
-    while trainer.disk.state.use.look():
+    disk.ui.againButton.click()
+    while disk.state.use.look():
         pass
-    trainer.disk.count()
+    disk.count()
 
-    lines = texts(trainer.disk.ui.partTable)
+    lines = texts(disk.ui.partTable)
     assert [line[0].strip() for line in lines] == ["Round 3", "Round 2", "Round 1", "of which checkpoints"]
     assert lines[3][1] == "3 MB"
-    assert "3 MB in all" in trainer.disk.ui.totalLabel.text
+    assert "3 MB in all" in disk.ui.totalLabel.text
 
 
 def line(panel: Any, begin: str) -> int:
     return next(number for number, each in enumerate(texts(panel.ui.partTable)) if each[0].strip() == begin)
 
 
-def test_a_round_is_deleted_only_after_a_yes(trainer: Any, rounds: Any, a_study: Cohort) -> None:
-    folder, disk = a_study.rounds()[0], trainer.disk
+def test_a_round_is_deleted_only_after_a_yes(disk: Any, rounds: Any, a_study: Cohort) -> None:
+    folder = a_study.rounds()[0]
     disk.ui.partTable.setCurrentCell(line(disk, "Round 1"), 0)
     disk.ui.deleteButton.click()
     assert "Delete round 1 with its model and predictions" in disk.ui.questionLabel.text
@@ -383,8 +432,8 @@ def test_a_round_is_deleted_only_after_a_yes(trainer: Any, rounds: Any, a_study:
     assert rounds.ui.roundTable.rowCount == 2
 
 
-def test_a_round_that_is_being_trained_is_not_deleted(trainer: Any, rounds: Any, a_study: Cohort) -> None:
-    folder, disk = a_study.rounds()[2], trainer.disk
+def test_a_round_that_is_being_trained_is_not_deleted(disk: Any, rounds: Any, a_study: Cohort) -> None:
+    folder = a_study.rounds()[2]
     write_status(folder, Status(state=State.RUNNING).by_this_process())
     disk.ui.partTable.setCurrentCell(line(disk, "Round 3"), 0)
     disk.ui.deleteButton.click()
@@ -395,21 +444,19 @@ def test_a_round_that_is_being_trained_is_not_deleted(trainer: Any, rounds: Any,
 
 
 def test_who_would_be_left_without_a_beginning_is_named_before_deleting(
-    trainer: Any, rounds: Any, a_study: Cohort
+    disk: Any, rounds: Any, a_study: Cohort
 ) -> None:
     spec = a_study.rounds()[2] / "job.json"
     record = json.loads(spec.read_text(encoding="utf-8"))
     record["payload"]["from_round"] = 1
     spec.write_text(json.dumps(record), encoding="utf-8")
-    disk = trainer.disk
     disk.ui.partTable.setCurrentCell(line(disk, "Round 1"), 0)
     disk.ui.deleteButton.click()
 
     assert "these could not go on: 3." in disk.ui.questionLabel.text
 
 
-def test_what_was_drawn_cannot_be_deleted(trainer: Any, rounds: Any, drawn: None) -> None:
-    disk = trainer.disk
+def test_what_was_drawn_cannot_be_deleted(disk: Any, rounds: Any, drawn: None) -> None:
     disk.ui.againButton.click()
     disk.ui.partTable.setCurrentCell(line(disk, "Annotations"), 0)
 
@@ -418,7 +465,7 @@ def test_what_was_drawn_cannot_be_deleted(trainer: Any, rounds: Any, drawn: None
 
 
 def test_folders_are_opened_in_the_systems_own_window(
-    trainer: Any, rounds: Any, a_study: Cohort, monkeypatch: pytest.MonkeyPatch
+    disk: Any, rounds: Any, a_study: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from PySide6 import QtGui
 
@@ -426,8 +473,8 @@ def test_folders_are_opened_in_the_systems_own_window(
     monkeypatch.setattr(QtGui.QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))
     choose(rounds, 1)
     rounds.ui.folderButton.click()
-    trainer.disk.ui.partTable.setCurrentCell(0, 0)
-    trainer.disk.ui.folderButton.click()
+    disk.ui.partTable.setCurrentCell(0, 0)
+    disk.ui.folderButton.click()
 
     assert opened == [str(a_study.rounds()[1]), str(a_study.rounds()[2])]
 
@@ -446,11 +493,13 @@ def test_diagnostics_come_from_a_process_of_their_own_and_can_be_copied(
     from PySide6 import QtWidgets
 
     panel = trainer.diagnostics
-    panel.ui.checkButton.click()
+    trainer.ui.diagnosticsStep.collapsed = False
+    assert panel.examination.isRunning
     waits(lambda: panel.state.findings is not None)
     panel.ui.copyButton.click()
 
     assert "python: 3." in QtWidgets.QApplication.clipboard().text()
+    assert "memory free (GiB): " in QtWidgets.QApplication.clipboard().text()
     assert panel.ui.factTable.rowCount > 5
 
 
@@ -464,6 +513,24 @@ def test_what_is_missing_is_told_before_it_is_installed(trainer: Any) -> None:
     assert "are downloaded" in trainer.diagnostics.ui.questionLabel.text
     trainer.diagnostics.ui.noButton.click()
     assert trainer.diagnostics.ui.questionRow.isHidden()
+
+
+def test_a_package_that_is_there_and_cannot_be_imported_is_to_be_installed_anew(
+    trainer: Any, waits: Callable[[Callable[[], bool]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from BARLSegmentLib.logic import InstallLogic as logic
+    from BARLSegmentLib.logic.Requirements import Requirement
+
+    lost = Requirement(name="lost", module="no_such_module_of_barl", downloadMb=5)
+    monkeypatch.setattr(logic, "ALL", (lost,))
+    panel = trainer.diagnostics
+    panel.install = logic.InstallLogic(versionOf=lambda name: "1.0")
+    panel.ui.installButton.click()
+    assert "Trying what is installed" in panel.ui.installLabel.text
+    waits(lambda: panel.state.installation is None)
+
+    assert "BARL needs lost" in panel.ui.questionLabel.text
+    assert panel.state.plan.repair == ("lost",)
 
 
 def test_a_folder_without_wheels_is_told(trainer: Any, tmp_path: Path) -> None:
@@ -483,7 +550,11 @@ class SlowPip:
     def __init__(self, code: str) -> None:
         self.code = code
 
-    def plan(self, *, wheelFolder: Path | None = None) -> Any:
+    def checking(self) -> Any:
+        yield from ()
+        return ()
+
+    def plan(self, packages: Any, *, wheelFolder: Path | None = None) -> Any:
         from BARLSegmentLib.logic.InstallLogic import InstallPlan
         from BARLSegmentLib.logic.Requirements import OTHERS
 

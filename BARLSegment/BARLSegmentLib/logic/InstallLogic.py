@@ -163,7 +163,13 @@ class InstallLogic:
         Raises:
             JobFailedError: the child process does not run at all; the message holds what it printed.
         """
-        return self._through(self._checking(), lambda line: None)
+        return self._through(self.checking(), lambda line: None)
+
+    def checking(self) -> Installing:
+        """The same as :meth:`check` as commands, for who runs them without waiting."""
+        present = [one for one in ALL if self._versionOf(one.name) is not None]
+        problems = yield from _importing([one.module for one in present])
+        return tuple(self._package(one, problems.get(one.module)) for one in ALL)
 
     def plan(self, packages: Sequence[Package] | None = None, *, wheelFolder: Path | None = None) -> InstallPlan:
         """What is to be done.
@@ -275,17 +281,12 @@ class InstallLogic:
         return [f"{name}=={version}" for name in PROTECTED if (version := self._versionOf(name)) is not None]
 
     def _requireAllReady(self) -> Installing:
-        packages = yield from self._checking()
+        packages = yield from self.checking()
         wrong = [one for one in packages if one.state is not PackageState.READY]
         if wrong:
             told = "; ".join(f"{one.requirement.name} is {one.state.value} {one.problem}".strip() for one in wrong)
             raise JobFailedError(f"The installation is not complete: {told}. Try again; if it stays, report it.")
         return packages
-
-    def _checking(self) -> Installing:
-        present = [one for one in ALL if self._versionOf(one.name) is not None]
-        problems = yield from _importing([one.module for one in present])
-        return tuple(self._package(one, problems.get(one.module)) for one in ALL)
 
     def _package(self, requirement: Requirement, problem: str | None) -> Package:
         version = self._versionOf(requirement.name)

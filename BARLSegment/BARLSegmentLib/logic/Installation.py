@@ -1,15 +1,15 @@
-"""An installation that goes on while the window lives: one command after the other, followed by a timer."""
+"""An installation, or a look at one, that goes on while the window lives: one command after the other."""
 
 from __future__ import annotations
 
 from barl.errors import BarlError
 from BARLSegmentLib.logic.ChildPython import ChildPython, Command, Finished, tookTooLong
 from BARLSegmentLib.logic.FollowedProcess import FollowedProcess
-from BARLSegmentLib.logic.InstallLogic import Installing
+from BARLSegmentLib.logic.InstallLogic import Installing, Package
 
 
 class Installation:
-    """Runs the commands of ``InstallLogic.installing``; ``look`` is called by a timer and never waits.
+    """Runs ``InstallLogic.installing`` or ``checking``; ``look`` is called by a timer and never waits.
 
     Args:
         steps: the commands.
@@ -18,6 +18,7 @@ class Installation:
     Attributes:
         what: what is being done, in a few words.
         lastLine: the last line that the process printed.
+        packages: how all packages are, once it is over.
     """
 
     def __init__(self, steps: Installing, python: ChildPython) -> None:
@@ -27,6 +28,7 @@ class Installation:
         self._process: FollowedProcess | None = None
         self.what = ""
         self.lastLine = ""
+        self.packages: tuple[Package, ...] = ()
 
     def start(self) -> None:
         """Start the first command.
@@ -37,7 +39,7 @@ class Installation:
         self._go(None)
 
     def look(self) -> bool:
-        """See how far it is; returns whether it is over, with everything installed and tried.
+        """See how far it is; returns whether it is over.
 
         Raises:
             BarlError: as ``InstallLogic.install``; nothing goes on then.
@@ -65,7 +67,8 @@ class Installation:
         self._process = None
         try:
             self._command = next(self._steps) if finished is None else self._steps.send(finished)
-        except StopIteration:
+        except StopIteration as over:
+            self.packages = over.value or ()
             return
         self.what, self.lastLine = self._command.what, ""
         try:

@@ -74,4 +74,4 @@ def _refuseForeign(path: Path) -> None:
 
 def _firstLine(path: Path) -> str:
     with path.open(encoding="utf-8", errors="replace") as file:
-        return file.readline().strip()
+        return file.readline(1000).strip()

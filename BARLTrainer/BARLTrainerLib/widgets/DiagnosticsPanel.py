@@ -14,7 +14,7 @@ from slicer.i18n import tr as _
 from BARLSegmentLib.Examination import Examination, Findings
 from BARLSegmentLib.logic.ChildPython import ChildPython
 from BARLSegmentLib.logic.Installation import Installation
-from BARLSegmentLib.logic.InstallLogic import InstallLogic, InstallPlan
+from BARLSegmentLib.logic.InstallLogic import Installing, InstallLogic, InstallPlan, Package
 from BARLSegmentLib.widgets.Connections import Connections
 from BARLSegmentLib.widgets.MessageLine import MessageLine
 
@@ -33,7 +33,10 @@ class DiagnosticsState:
     """What the person is being asked about."""
 
     installation: Installation | None = None
-    """What is being installed."""
+    """What is being installed, or tried before."""
+
+    then: Callable[[tuple[Package, ...]], None] | None = None
+    """Called with how the packages are when it is over."""
 
 
 class DiagnosticsPanel:
@@ -95,13 +98,14 @@ class DiagnosticsPanel:
         """See how far the installation is."""
         installation = self.state.installation
         if installation is None:
+            self._show()
             return
         with self.message.telling():
             if self._orForget(installation.look):
+                then = self.state.then
                 self._endInstalling()
-                self.message.good(_("Everything is installed and was tried."))
-                self.examination.start()
-                self.timer.start()
+                assert then is not None
+                then(installation.packages)
         self._show()
 
     def stopInstalling(self) -> None:
@@ -134,13 +138,29 @@ class DiagnosticsPanel:
         self.message.good(_("Copied. Paste it where you ask your question."))
 
     def _onInstall(self) -> None:
+        """What pip has noted may be half there: all of it is tried first, which takes seconds."""
+        self._ask(None)
+        self._follow(self.install.checking(), self._tellPlan)
+
+    def _tellPlan(self, packages: tuple[Package, ...]) -> None:
+        wheels = self.ui.wheelPath.currentPath.strip()
+        plan = self.install.plan(packages, wheelFolder=Path(wheels) if wheels else None)
+        if plan.isEmpty:
+            self.message.good(str(plan))
+        else:
+            self._ask(plan)
+
+    def _tellInstalled(self, _packages: tuple[Package, ...]) -> None:
+        self.message.good(_("Everything is installed and was tried."))
+        self.examination.start()
+        self.timer.start()
+
+    def _follow(self, steps: Installing, then: Callable[[tuple[Package, ...]], None]) -> None:
         with self.message.telling():
-            wheels = self.ui.wheelPath.currentPath.strip()
-            plan = self.install.plan(wheelFolder=Path(wheels) if wheels else None)
-            if plan.isEmpty:
-                self.message.good(str(plan))
-            else:
-                self._ask(plan)
+            self.state.installation, self.state.then = Installation(steps, self._python), then
+            self._orForget(self.state.installation.start)
+            self.installTimer.start()
+        self.installOn()
 
     def _ask(self, plan: InstallPlan | None) -> None:
         self.state.plan = plan
@@ -152,13 +172,8 @@ class DiagnosticsPanel:
     def _onYes(self) -> None:
         plan = self.state.plan
         self._ask(None)
-        if plan is None:
-            return
-        with self.message.telling():
-            self.state.installation = Installation(self.install.installing(plan), self._python)
-            self._orForget(self.state.installation.start)
-            self.installTimer.start()
-        self._show()
+        if plan is not None:
+            self._follow(self.install.installing(plan), self._tellInstalled)
 
     def _orForget(self, step: Callable[[], Any]) -> Any:
         """Take a step of the installation; one that fails was the last."""
@@ -170,7 +185,7 @@ class DiagnosticsPanel:
 
     def _endInstalling(self) -> None:
         self.installTimer.stop()
-        self.state.installation = None
+        self.state.installation = self.state.then = None
 
     def _show(self) -> None:
         findings, busy = self.state.findings, self.examination.isRunning

@@ -72,6 +72,14 @@ class DiskPanel:
         self.timer.start(0)
         self._show()
 
+    def forget(self) -> None:
+        """Show nothing, for nobody looks; adding up asks for every file."""
+        self.timer.stop()
+        self._ask(None)
+        self.message.clear()
+        self.state.use = None
+        self._show()
+
     def count(self) -> None:
         """Look at some more files."""
         if self.state.use is None or not self.state.use.look():
@@ -96,7 +104,6 @@ class DiskPanel:
         connect(ui.yesButton, "clicked(bool)", lambda _checked: self._onYes())
         connect(ui.noButton, "clicked(bool)", lambda _checked: self._ask(None))
         connect(self.timer, "timeout()", self.count)
-        self._connections.observers(self.cohort.changed, lambda _cohort: self.refresh())
 
     def _selected(self) -> Part | None:
         parts, row = self.state.use.parts if self.state.use is not None else [], self.ui.partTable.currentRow()

@@ -22,7 +22,7 @@ from BARLSegmentLib.logic.TrainLogic import TrainLogic, TrainWish
 from BARLSegmentLib.widgets.Connections import Connections
 from BARLSegmentLib.widgets.MessageLine import MessageLine
 from BARLTrainerLib.logic.OpenCohort import OpenCohort
-from BARLTrainerLib.logic.WishCheck import WishCheck
+from BARLTrainerLib.logic.WishCheck import Verdict, WishCheck
 from BARLTrainerLib.widgets.SettingsTable import SettingsTable
 from BARLTrainerLib.widgets.WishForm import WishForm
 
@@ -120,11 +120,7 @@ class MethodPanel:
             if verdict is None:
                 return
             self._dropCheck()
-            if not verdict.isGood:
-                raise InputError(verdict.problem)
-            folder = self.train.start(cohort, wish)
-            self.message.good(_("Round {n} has begun; see Rounds.").format(n=int(folder.name)))
-            self.started.notify(folder)
+            self._begin(verdict, wish, cohort)
         self._showChoices()
 
     def hand(self) -> None:
@@ -132,6 +128,13 @@ class MethodPanel:
         with self.message.telling():
             self._handOver(self.form.read(self.state.changes), self.cohort.cohort)
             self.message.good(_("BARL Segment trains with these settings now."))
+
+    def _begin(self, verdict: Verdict, wish: TrainWish, cohort: Cohort) -> None:
+        if not verdict.isGood:
+            raise InputError(verdict.problem)
+        folder = self.train.start(cohort, wish)
+        self.message.good(_("Round {n} has begun; see Rounds.").format(n=int(folder.name)))
+        self.started.notify(folder)
 
     def _connect(self) -> None:
         ui, connect = self.ui, self._connections.signal

@@ -71,7 +71,7 @@ class TrainerPanel:
         """Read the files again."""
         self.rounds.refresh()
         self.methods.refresh()
-        self.disk.refresh()
+        self._onDisk()
 
     def cleanup(self) -> None:
         """Undo everything."""
@@ -90,11 +90,24 @@ class TrainerPanel:
             step.layout().addWidget(panel.widget)
 
     def _connect(self) -> None:
-        self._connections.signal(
-            self.ui.openButton, "clicked(bool)", lambda _checked: self.open(self.ui.folderPath.currentPath)
-        )
+        ui, connect = self.ui, self._connections.signal
+        connect(ui.openButton, "clicked(bool)", lambda _checked: self.open(ui.folderPath.currentPath))
+        connect(ui.diskStep, "contentsCollapsed(bool)", lambda _collapsed: self._onDisk())
+        connect(ui.diagnosticsStep, "contentsCollapsed(bool)", self._onDiagnostics)
+        self._connections.observers(self.cohort.changed, lambda _cohort: self._onDisk())
         self._connections.observers(self.methods.started, lambda _folder: self._onRounds())
         self._connections.observers(self.disk.deleted, lambda _part: self._onRounds())
+
+    def _onDisk(self) -> None:
+        """Only who opens the section wants every file to be asked for."""
+        if self.ui.diskStep.collapsed:
+            self.disk.forget()
+        else:
+            self.disk.refresh()
+
+    def _onDiagnostics(self, collapsed: bool) -> None:
+        if not collapsed and self.diagnostics.state.findings is None:
+            self.diagnostics.examine()
 
     def _onRounds(self) -> None:
         """There is another round, or one less."""
