@@ -18,7 +18,7 @@ def test_every_import_contract_is_kept(repository: Path) -> None:
     environment = os.environ | {"PYTHONPATH": paths}
 
     answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=repository, env=environment, capture_output=True, text=True
+        [sys.executable, "-c", code], cwd=repository, env=environment, capture_output=True, encoding="utf-8"
     )
 
     assert answer.returncode == 0, answer.stdout + answer.stderr

@@ -12,7 +12,7 @@ from barl.atomic import storage_errors
 from barl.cohort import Cohort, LabelTable, Modality
 from barl.cohort.layout import CohortLayout, checked_case_id
 from barl.cohort.lock import LOCK_FILE
-from barl.errors import CohortError
+from barl.errors import CohortError, ImageError
 from barl.imaging import read_volume, write_volume
 from barl.imaging.chosen_images import checked_images, found_images
 

@@ -117,7 +117,7 @@ class ResultLogic:
         shown = segmentationNode
         if layers is not None:
             shown = addSegmentation(self._scene, f"{caseId} prediction", layers, None, imageNode)
-        if mapNode is not None:
+        if mapNode is not None and shown is not None:
             mapNode.SetNodeReferenceID(SEGMENTATION_ROLE, shown.GetID())
         return ShownPrediction(
             files=files,

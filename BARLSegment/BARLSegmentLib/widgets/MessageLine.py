@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, cast
 
 from slicer.i18n import tr as _
 
@@ -47,14 +47,18 @@ class MessageLine:
         """Something that did not work, and what to do."""
         self._show("error", text)
 
-    @contextmanager
-    def telling(self, *, keep: bool = False) -> Iterator[None]:
+    def telling(self, *, keep: bool = False) -> AbstractContextManager[None, bool]:
         """Show a user's mistake here instead of raising it; questions pass, for only the panel can ask them.
 
         The outermost one first clears what was said before, unless that is to be kept.
 
         What nobody foresaw is told with the advice to look into the log, which has the details.
         """
+        # Said like this, type checkers know that what comes after a mistake is reached.
+        return cast("AbstractContextManager[None, bool]", self._telling(keep))
+
+    @contextmanager
+    def _telling(self, keep: bool) -> Iterator[None]:
         if not keep and self._depth == 0:
             self.clear()
         self._depth += 1
