@@ -124,7 +124,7 @@ def test_no_annotation_at_all_is_an_error(tmp_path: Path) -> None:
     cohort = make_cohort(tmp_path, {"P1": some_voxels(SHAPE)}, grid(SHAPE))
     assert findings(cohort) == [("error", "No training case has a usable annotation.")]
     cohort.set_role("P1", Role.EXCLUDED)
-    assert findings(cohort) == [("error", "The cohort has no case.")]
+    assert findings(cohort) == [("error", "All cases are excluded.")]
 
 
 def test_small_things_are_warnings(a_sound_study: Cohort) -> None:

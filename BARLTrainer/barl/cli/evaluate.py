@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from barl.atomic import refuse_unwritable
 from barl.cli.output import JsonFlag, Output, table
 from barl.cli.progress import reporting
 from barl.cli.uncertainty import Measured, measure, uncertainty_table
@@ -44,9 +45,10 @@ def evaluate(
     out = Output(as_json)
     if plot is not None and not uncertainty:
         raise SettingsError("--plot draws how reliable the uncertainty is: give --uncertainty, too.")
-    for option, path in (("--csv", csv), ("--plot", plot)):
-        _refuse_no_file(option, path)
     matched = match(predictions, references, labels)
+    for option, path, suffix in (("--csv", csv, ".csv"), ("--plot", plot, ".svg")):
+        if path is not None:
+            _refuse_target(option, path, suffix)
     rows, failed = _score(matched, out)
     if not rows:
         raise InputError("\n".join(failure["message"] for failure in failed))
@@ -75,10 +77,15 @@ def evaluate(
         raise typer.Exit(_SOME_FAILED)
 
 
-def _refuse_no_file(option: str, path: Path | None) -> None:
-    """Minutes of scoring must not end at a path that cannot be written."""
-    if path is not None and path.is_dir():
+def _refuse_target(option: str, path: Path, suffix: str) -> None:
+    """Minutes of scoring must not end at a path that cannot be written, nor replace somebody's label file."""
+    if path.is_dir():
         raise SettingsError(f"{option} needs the name of a file to write, and {path} is a folder.")
+    if path.exists() and path.suffix.lower() != suffix:
+        raise SettingsError(
+            f"{option} would replace {path}, which is no {suffix} file. Give the name of a {suffix} file, or a new one."
+        )
+    refuse_unwritable(path.parent)
 
 
 def _plot(path: Path, measured: Measured) -> None:

@@ -19,9 +19,9 @@ def parse_labels(text: str) -> LabelTable:
         left, equals, right = entry.partition("=")
         name = (right if equals else left).strip()
         value = left.strip() if equals else str(index + 1)
-        if not name or not value.isdecimal():
+        if not name or not value.isdecimal() or any(sign in name for sign in "=;"):
             raise SettingsError(
-                f"labels must look like '1=jaw,2=teeth' or 'jaw,teeth', got {entry.strip()!r} in {text!r}"
+                f"Labels must look like '1=jaw,2=teeth' or 'jaw,teeth', got {entry.strip()!r} in {text!r}."
             )
         labels.append(Label(value=int(value), name=name, color=default_color(index)))
     return LabelTable(tuple(labels))

@@ -95,12 +95,16 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
 
 
 def _refuse_nothing_annotated(cohort: Cohort) -> None:
-    training = [case.id for case in cohort.cases if case.role is Role.TRAINING]
-    if not any(cohort.annotation(case_id) for case_id in training):
-        raise CohortError(
-            f"Cohort {cohort.name} has no annotated training case, so there is nothing to learn from. Annotate two to "
-            "five cases, or some of their slices, in Slicer; or import label files with barl cohort annotate."
-        )
+    if any(cohort.annotation(case.id) for case in cohort.cases if case.role is Role.TRAINING):
+        return
+    others = [case.id for case in cohort.cases if case.role is not Role.TRAINING and cohort.annotation(case.id)]
+    elsewhere = ""
+    if others:
+        elsewhere = f" {len(others)} annotated are for validation or excluded, which barl cohort role changes."
+    raise CohortError(
+        f"Cohort {cohort.name} has no annotated training case, so there is nothing to learn from.{elsewhere} Annotate "
+        "two to five cases, or some of their slices, in Slicer; or import label files with barl cohort annotate."
+    )
 
 
 def _refuse_empty_budget(minutes: float | None, steps: int | None, memory_gib: float | None) -> None:

@@ -199,13 +199,17 @@ def _canonical(geometry: Geometry, values: tuple[Any, Any, Any]) -> npt.NDArray[
 
 def _check_whole(cohort: Cohort, cases: list[Case], seen: _Seen) -> Iterator[Finding]:
     if not cases:
-        yield _error(None, "The cohort has no case.", "Add the images first.")
+        if cohort.cases:
+            yield _error(None, "All cases are excluded.", "Make some of them training cases again.")
+        else:
+            yield _error(None, "The cohort has no case.", "Add the images first.")
         return
-    annotated = seen.annotated[Role.TRAINING]
+    annotated, elsewhere = seen.annotated[Role.TRAINING], seen.annotated[Role.VALIDATION]
     if annotated == 0:
-        yield _error(
-            None, "No training case has a usable annotation.", "Annotate at least one case; two to five are better."
-        )
+        advice = "Annotate at least one case; two to five are better."
+        if elsewhere:
+            advice = f"{advice} Or let cases that are annotated for validation ({elsewhere}) be training cases."
+        yield _error(None, "No training case has a usable annotation.", advice)
         return
     if annotated == 1:
         yield _warning(
