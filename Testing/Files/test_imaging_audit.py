@@ -135,6 +135,13 @@ def test_small_things_are_warnings(a_sound_study: Cohort) -> None:
     assert "for validation but has no annotation" in findings(a_sound_study, "P4")[0][1]
 
 
+def test_an_annotation_that_was_changed_in_its_place_is_a_warning(a_sound_study: Cohort) -> None:
+    annotate(a_sound_study, "P3", 1)
+    first, other = (a_sound_study.annotation(case_id) for case_id in ("P3", "P1"))
+    first.path.write_bytes(other.path.read_bytes())
+    assert findings(a_sound_study, "P3") == [("warning", "The file of annotation 1 was changed after it was saved.")]
+
+
 def test_errors_come_first_and_every_finding_has_advice(a_sound_study: Cohort) -> None:
     replace_image(a_sound_study, "P4", None)
     annotate(a_sound_study, "P3")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from barl.cohort import UNKNOWN, AnnotationVersion, Case, Cohort, CoverageKind, Role
+from barl.cohort.annotations import hash_file
 from barl.cohort.labels import BACKGROUND
 from barl.errors import InputError
 from barl.imaging.annotations import load_annotation
@@ -153,6 +154,12 @@ def _check_annotation(cohort: Cohort, case: Case, seen: _Seen) -> Iterator[Findi
 
 def _check_labels(cohort: Cohort, case: Case, version: AnnotationVersion, seen: _Seen) -> Iterator[Finding]:
     counts = _count_voxels(load_annotation(cohort, version))
+    if hash_file(version.path) != version.content_hash:
+        yield _warning(
+            case.id,
+            f"The file of annotation {version.number} was changed after it was saved.",
+            "Check that it holds what was drawn. Save changes as a new annotation: that keeps the earlier one, too.",
+        )
     seen.annotated[case.role] += 1
     if case.role is Role.TRAINING:
         seen.training_voxels.update(counts)
