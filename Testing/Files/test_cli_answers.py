@@ -182,6 +182,10 @@ def test_a_training_that_makes_no_sense_is_not_started(tmp_path: Path, arguments
     assert snapshot(tmp_path) == before
 
 
+def test_a_misspelled_command_is_asked_about() -> None:
+    assert "No such command 'trian'. Did you mean 'train'? See barl --help." in barl("trian").said
+
+
 def test_a_training_beside_another_one_of_the_cohort_is_told_that_they_share(tmp_path: Path) -> None:
     cohort = make_cohort(tmp_path / "study", "P01")
     barl("cohort", "annotate", cohort, "P01", write_image(tmp_path / "drawn.nii.gz", box()))

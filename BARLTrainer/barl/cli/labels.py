@@ -31,11 +31,17 @@ def labels_from_file(path: Path) -> LabelTable:
     """The names, values and colors of a label file; values get names where the file has none.
 
     Raises:
+        LabelError: the file cannot be read, or is no label file.
         SettingsError: nothing is drawn in the file.
     """
-    from barl.imaging.segmentations import read_label_names
-
-    found = read_label_names(path)
+    found = labels_of_file(path)
     if not found:
         raise SettingsError(f"{path} holds no label to make a table from: draw something in it, or give --labels.")
-    return LabelTable(tuple(Label(value=value, name=name, color=color) for value, name, color in found))
+    return LabelTable(found)
+
+
+def labels_of_file(path: Path) -> tuple[Label, ...]:
+    """The labels of a label file, none where nothing is drawn; raises as ``read_label_names``."""
+    from barl.imaging.segmentations import read_label_names
+
+    return tuple(Label(value=value, name=name, color=color) for value, name, color in read_label_names(path))
