@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -32,12 +33,36 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".tmp-{uuid.uuid4().hex[:12]}{''.join(path.suffixes[-2:])}")
     try:
         with storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             yield temporary
             _flush_to_disk(temporary)
             _replace(temporary, path)
     finally:
         discard(temporary)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are missing.
+
+    Raises:
+        NotADirectoryError: a file of one of these names is in the way.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from error
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Make sure, before a long computation, that its results can be written; makes the folder.
+
+    Raises:
+        StorageError: the folder cannot be made or written to.
+    """
+    with storage_errors(folder):
+        make_folder(folder)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
 
 
 def discard(path: Path) -> None:

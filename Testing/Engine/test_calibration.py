@@ -234,7 +234,7 @@ def test_cases_without_a_border_do_not_count() -> None:
 
 
 def test_a_card_of_an_earlier_version_is_read_and_a_senseless_temperature_refused(tmp_path: Path) -> None:
-    write_model(tmp_path, a_card(calibration=HOT), {"w": torch.zeros(1)})
+    write_model(tmp_path, a_card(calibration=Calibration(temperatures=(2.0, 1.0), cases=3)), {"w": torch.zeros(1)})
     path = tmp_path / "model.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     content["calibration"]["temperatures"][1] = 0

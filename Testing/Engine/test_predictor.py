@@ -319,13 +319,31 @@ def test_a_card_of_a_newer_barl_is_refused(a_model: Path) -> None:
 
 def test_a_card_of_an_unknown_method_names_those_there_are(a_model: Path) -> None:
     edited(a_model, method="unet")
-    with pytest.raises(InputError, match="method must be one of"):
+    with pytest.raises(InputError, match=r"cannot make the model's networks: method must be one of.*Use the BARL that"):
+        Predictor.load(a_model, CPU)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"patch_size_voxels": [15, 32, 32]}, r"multiples of 16, got \(15, 32, 32\)"),
+        ({"overlap": 1.0}, "overlap must be from 0 up to"),
+        ({"overlap": -3.0}, "overlap must be from 0 up to"),
+        ({"calibration": {"temperatures": [1.0], "cases": 3}}, "classes need as many temperatures, got 1"),
+        ({"settings": None}, "not iterable"),
+        ({"labels": []}, "at least one label"),
+    ],
+    ids=str,
+)
+def test_a_card_with_senseless_values_is_damaged(a_model: Path, values: dict[str, Any], told: str) -> None:
+    edited(a_model, **values)
+    with pytest.raises(InputError, match=rf"model\.json is damaged \(.*{told}.*\)\. Copy the model folder again"):
         Predictor.load(a_model, CPU)
 
 
 def test_a_card_that_tells_of_another_network_is_refused(a_model: Path) -> None:
     edited(a_model, network={"base_filters": 8, "normalization": "instance", "dropout": 0.0})
-    with pytest.raises(InputError, match=r"weights do not fit what model\.json says"):
+    with pytest.raises(InputError, match=r"weights do not fit what model\.json says of the network\. Copy"):
         Predictor.load(a_model, CPU)
 
 

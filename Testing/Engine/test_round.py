@@ -105,6 +105,7 @@ def test_a_round_cannot_start_from_another_methods_or_networks_weights(
         SettingsError, match="Choose the same method and settings, or start without a round to begin from"
     ):
         round_of(a_cohort, from_round=1, **change)
+    assert [path.name for path in a_cohort.rounds()] == ["0001"]
 
 
 def test_a_thin_scribble_is_learned_from_where_voxels_are_four_times_as_coarse(

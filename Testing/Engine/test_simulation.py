@@ -182,6 +182,21 @@ def test_another_question_needs_another_folder_and_more_of_the_same_does_not(
     assert trained == ["start-0 0001", "slices-0 0002", "slices-0 0003"]
 
 
+def test_damaged_files_of_a_simulation_are_told_with_what_helps(
+    a_cohort: Cohort, truth: dict[str, Path], tmp_path: Path, trained: list[str]
+) -> None:
+    wish = asked(strategies=("slices",))
+    simulate(a_cohort, truth, tmp_path / "out", wish)
+    point = next((tmp_path / "out" / "points").glob("slices-0-01*"))
+    for content in ("{", '{"round": 1}'):
+        point.write_text(content, encoding="utf-8")
+        with pytest.raises(InputError, match=rf"{point.name}.*Delete this file: its round is then measured again"):
+            simulate(a_cohort, truth, tmp_path / "out", wish)
+    (tmp_path / "out" / "simulation.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(InputError, match=r"simulation\.json.*Choose another folder"):
+        simulate(a_cohort, truth, tmp_path / "out", wish)
+
+
 def test_a_training_that_outlived_a_simulation_is_waited_for(
     a_cohort: Cohort, truth: dict[str, Path], tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

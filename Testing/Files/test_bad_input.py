@@ -126,6 +126,56 @@ def test_files_that_could_both_be_one_cases_are_not_scored_by_chance(tmp_path: P
     _refused(barl("evaluate", tmp_path / "more", one), "is one reference, and there are 2 predictions")
 
 
+def test_scores_replace_no_label_file_and_what_cannot_be_written_is_told_before_scoring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = write_image(tmp_path / "P01.nii.gz", box())
+    before = snapshot(tmp_path)
+    monkeypatch.setattr("barl.evaluation.metrics.score_case", lambda *given, **named: pytest.fail("scored"))
+
+    _refused(barl("evaluate", labels, labels, "--csv", labels), "would replace", "P01.nii.gz", "no .csv file")
+    _refused(barl("evaluate", labels, labels, "--csv", labels / "scores.csv"), "A part of the path is a file")
+    assert snapshot(tmp_path) == before
+
+
+def test_annotated_cases_that_are_not_for_training_are_told_as_such(a_cohort: Path, tmp_path: Path) -> None:
+    barl("cohort", "annotate", a_cohort, "P01", write_image(tmp_path / "drawn.nii.gz", box()))
+    barl("cohort", "role", a_cohort, "P01", "validation")
+    audited, trained = barl("cohort", "audit", a_cohort, "--json"), barl("train", a_cohort)
+    for case in ("P01", "P02"):
+        barl("cohort", "role", a_cohort, case, "excluded")
+
+    _refused(audited, "let cases that are annotated for validation (1) be training cases")
+    _refused(trained, "1 annotated are for validation or excluded")
+    _refused(barl("cohort", "audit", a_cohort), "All cases are excluded", "1 error, 0 warnings.")
+    assert "no training case to annotate" in barl("cohort", "next", a_cohort).said
+
+
+def test_a_case_of_nearly_the_right_name_is_asked_about(a_cohort: Path, tmp_path: Path) -> None:
+    labels = write_image(tmp_path / "drawn.nii.gz", box())
+
+    _refused(barl("cohort", "annotate", a_cohort, "p02", labels), "has no case 'p02'. Did you mean P02?")
+    assert "Did you mean" not in barl("cohort", "annotate", a_cohort, "scan", labels).said
+
+
+def test_labels_set_apart_by_another_sign_are_not_one_label(tmp_path: Path) -> None:
+    _refused(barl("cohort", "create", tmp_path / "c", "--labels", "1=jaw;2=teeth"), "'1=jaw,2=teeth'", "1=jaw;2=teeth")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_segmentation_or_one_dicom_file_in_the_place_of_an_image_is_told_as_such(
+    a_cohort: Path, tmp_path: Path
+) -> None:
+    drawn, slice_1 = tmp_path / "P03.seg.nrrd", tmp_path / "slice1.dcm"
+    drawn.write_bytes(b"NRRD0004")
+    slice_1.write_bytes(bytes(128) + b"DICM")
+    before = snapshot(a_cohort)
+
+    _refused(barl("cohort", "add", a_cohort, drawn), "P03.seg.nrrd is a segmentation", "the image that it was drawn on")
+    _refused(barl("cohort", "add", a_cohort, slice_1), "slice1.dcm is a single DICOM file", "Give the folder")
+    assert snapshot(a_cohort) == before
+
+
 def test_a_scan_given_as_its_own_annotation_is_told_as_one(a_cohort: Path, tmp_path: Path) -> None:
     array = np.arange(np.prod(SHAPE), dtype=np.int16).reshape(SHAPE) - 100
     before = snapshot(a_cohort)

@@ -10,13 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_study import barl, make_cohort, snapshot, write_image
+from cli_study import barl, box, make_cohort, snapshot, write_image
 
 from barl.catalog import CARDS
 from barl.cli import app as app_module
 from barl.cli import methods as methods_module
 from barl.cli.train import parse_settings
 from barl.errors import SettingsError
+from barl.jobs import JobSpec, State, Status, write_spec, write_status
 
 COMMANDS = [
     ("demo",),
@@ -179,6 +180,24 @@ def test_a_training_that_makes_no_sense_is_not_started(tmp_path: Path, arguments
     assert answer.code == 2
     assert part in answer.said
     assert snapshot(tmp_path) == before
+
+
+def test_a_misspelled_command_is_asked_about() -> None:
+    assert "No such command 'trian'. Did you mean 'train'? See barl --help." in barl("trian").said
+
+
+def test_a_training_beside_another_one_of_the_cohort_is_told_that_they_share(tmp_path: Path) -> None:
+    cohort = make_cohort(tmp_path / "study", "P01")
+    barl("cohort", "annotate", cohort, "P01", write_image(tmp_path / "drawn.nii.gz", box()))
+    for number, state in enumerate((State.STOPPED, State.RUNNING), start=1):
+        write_spec(cohort / "rounds" / f"000{number}", JobSpec(kind="train"))
+        write_status(cohort / "rounds" / f"000{number}", Status(state=state).by_this_process())
+    (cohort / "rounds" / "0003").mkdir()
+
+    said = barl("train", cohort, "--device", "none").said
+
+    assert "Round 0002 of this cohort is being trained, too: both share this computer." in said
+    assert "Round 0001" not in said
 
 
 def test_a_cohort_without_annotations_starts_no_round(tmp_path: Path) -> None:

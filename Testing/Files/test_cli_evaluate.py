@@ -36,6 +36,32 @@ def test_an_empty_prediction_has_no_distance_and_says_so(tmp_path: Path) -> None
     assert as_json.json["summary"][0]["metrics"]["hd95_mm"] == {"mean": None, "std": None, "n": 0, "undefined": 1}
 
 
+def test_files_without_a_label_and_files_cut_short_do_not_keep_the_other_cases_from_being_scored(
+    tmp_path: Path,
+) -> None:
+    for name in ("P01", "P02", "P03", "P04"):
+        write_image(tmp_path / "pred" / f"{name}.nii.gz", box())
+        write_image(tmp_path / "ref" / f"{name}.nii.gz", box())
+    write_image(tmp_path / "pred" / "P02.nii.gz", 0 * box())
+    write_image(tmp_path / "ref" / "P03.nii.gz", 0 * box())
+    torn = tmp_path / "pred" / "P04.nii.gz"
+    torn.write_bytes(torn.read_bytes()[:-20])
+
+    answer = barl("evaluate", tmp_path / "pred", tmp_path / "ref", "--json")
+
+    assert answer.code == 2
+    notes = {case["case_id"]: case["scores"][0]["note"] for case in answer.json["cases"]}
+    assert notes == {"P01": "", "P02": "not predicted", "P03": "not in the reference"}
+    assert [(one["case"], "cut short" in one["message"]) for one in answer.json["failed"]] == [("P04", True)]
+
+
+def test_where_nothing_is_labeled_the_labels_must_be_named(tmp_path: Path) -> None:
+    empty = write_image(tmp_path / "P01.nii.gz", 0 * box())
+
+    assert "Name those to score with --labels" in barl("evaluate", empty, empty).said
+    assert barl("evaluate", empty, empty, "--labels", "jaw", "--json").json["cases"][0]["scores"][0]["dice"] is None
+
+
 def test_folders_are_matched_by_name_and_written_to_csv(tmp_path: Path) -> None:
     for name in ("P01", "P02", "P03"):
         write_image(tmp_path / "predictions" / f"{name}.nii.gz", box())

@@ -124,7 +124,7 @@ def test_no_annotation_at_all_is_an_error(tmp_path: Path) -> None:
     cohort = make_cohort(tmp_path, {"P1": some_voxels(SHAPE)}, grid(SHAPE))
     assert findings(cohort) == [("error", "No training case has a usable annotation.")]
     cohort.set_role("P1", Role.EXCLUDED)
-    assert findings(cohort) == [("error", "The cohort has no case.")]
+    assert findings(cohort) == [("error", "All cases are excluded.")]
 
 
 def test_small_things_are_warnings(a_sound_study: Cohort) -> None:
@@ -150,6 +150,13 @@ def test_what_one_of_two_people_drew_at_once_is_kept_and_told_not_to_count(a_sou
     assert severity == "warning"
     assert message == "Annotation 3 (Ben) was not drawn from annotation 2 (Ana), which is kept but does not count."
     assert findings(a_sound_study, "P1") == []
+
+
+def test_an_annotation_that_was_changed_in_its_place_is_a_warning(a_sound_study: Cohort) -> None:
+    annotate(a_sound_study, "P3", 1)
+    first, other = (a_sound_study.annotation(case_id) for case_id in ("P3", "P1"))
+    first.path.write_bytes(other.path.read_bytes())
+    assert findings(a_sound_study, "P3") == [("warning", "The file of annotation 1 was changed after it was saved.")]
 
 
 def test_errors_come_first_and_every_finding_has_advice(a_sound_study: Cohort) -> None:

@@ -180,6 +180,16 @@ def test_voxels_that_are_not_finite_are_refused_with_their_number(value: float) 
         prepare_image(Volume(array=array, geometry=grid()), KEEP)
 
 
+@pytest.mark.parametrize("usual", [(0.001, 1.0, 1.0), (1.0, 1.0, 500.0)])
+def test_a_header_in_another_unit_is_refused_before_memory_runs_out(usual: tuple[float, float, float]) -> None:
+    volume = Volume(array=np.arange(6 * 7 * 8, dtype=np.int16).reshape(6, 7, 8), geometry=grid())
+    with pytest.raises(
+        ImageError, match=r"voxels are .* mm, those of the images it is to be treated like .*correct the"
+    ):
+        prepare_image(volume, Recipe.for_modality(Modality.CT, usual))
+    assert prepare_image(volume, Recipe.for_modality(Modality.CT, (9.0, 9.0, 9.0))).array.size
+
+
 def test_labels_of_another_grid_or_value_are_refused() -> None:
     restore = prepare_image(Volume(array=np.zeros((6, 7, 8), np.int16), geometry=grid()), KEEP).restore
     labels = np.zeros((6, 7, 8), np.uint8)

@@ -220,6 +220,7 @@ def test_what_is_reached_is_measured_against_everything_annotated_of_the_same_se
 
 def test_curves_are_written_for_programs_tables_and_people(tmp_path: Path) -> None:
     loops = [*points("all", (10, 0.5), (400, 0.8)), *points("regions", (10, 0.5), (20, 0.76))]
+    loops[-1] = replace(loops[-1], dice_by_class={"jaw": 0.76})
     page = write_curves(tmp_path, loops, {"Cohort": "<K>"}).read_text(encoding="utf-8")
     told = json.loads((tmp_path / "curves.json").read_text(encoding="utf-8"))
     with (tmp_path / "curves.csv").open(encoding="utf-8", newline="") as file:
@@ -227,6 +228,7 @@ def test_curves_are_written_for_programs_tables_and_people(tmp_path: Path) -> No
     assert [Point.from_json(one) for one in told["points"]] == loops
     assert told["reached"]["cost"]["regions"]["slices_touched"] == pytest.approx(20)
     assert [(row["strategy"], row["round"], row["slices_touched"]) for row in rows][-1] == ("regions", "1", "20")
+    assert rows[0]["Dice jaw"] == ""
     assert page.count("<svg") == 3
     assert "&lt;K&gt;" in page
     assert not any(link in page for link in ("http://", "https://", "<script", "src="))

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from barl.cli.cohort import CohortFolder
 from barl.cli.matching import label_files_by_case
-from barl.cli.output import JsonFlag, Output, table
+from barl.cli.output import JsonFlag, Output, counted, table
 from barl.cli.progress import reporting
 from barl.cohort import UNKNOWN, AnnotationVersion, Cohort, Coverage, CoverageKind
 from barl.cohort.labels import BACKGROUND
@@ -160,7 +160,7 @@ def audit(cohort: CohortFolder, as_json: JsonFlag = False) -> None:
         color = "red" if finding.severity == "error" else "yellow"
         severity = f"[{color}]{finding.severity}[/]"
         shown.add_row(escape(finding.case_id or "all"), severity, escape(finding.message), escape(finding.advice))
-    verdict = f"{errors} errors, {len(findings) - errors} warnings."
+    verdict = f"{counted(errors, 'error')}, {counted(len(findings) - errors, 'warning')}."
     record: dict[str, Any] = {"errors": errors, "warnings": len(findings) - errors, "findings": findings}
     out.result(record, *([shown] if findings else []), verdict if findings else "[green]Nothing is wrong.[/]")
     if errors:

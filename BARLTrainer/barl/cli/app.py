@@ -118,7 +118,8 @@ def _usage(out: Output, error: Any) -> int:
             return 2
         message = "Which command? See barl --help."
     elif context is not None:
-        message = f"{message.rstrip('.')}. See {context.command_path} --help."
+        said = message.rstrip(".")
+        message = f"{said}{'' if said.endswith('?') else '.'} See {context.command_path} --help."
     return _refuse(out, "UsageError", message, 2)
 
 

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from barl.cli.labels import labels_from_file, parse_labels
-from barl.cli.output import JsonFlag, Output, table
+from barl.cli.output import JsonFlag, Output, counted, table
 from barl.cohort import Case, Cohort, LabelTable, Modality, Role
 from barl.errors import InputError, SettingsError
 
@@ -46,7 +46,7 @@ def create(
         "labels": _plain_labels(label_table),
         "cases": [case.id for case in cases],
     }
-    counts = f"{len(label_table.labels)} labels and {len(cases)} cases"
+    counts = f"{counted(len(label_table.labels), 'label')} and {counted(len(cases), 'case')}"
     said = f"Made the cohort {escape(cohort.name)} with {counts} in {escape(str(folder))}"
     Output(as_json).result(record, said)
 

@@ -9,6 +9,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from barl import errors
+from barl.atomic import refuse_unwritable
 from barl.cli.output import JsonFlag, Output, table
 from barl.cli.progress import reporting
 from barl.cli.uncertainty import Measured, measure, uncertainty_table
@@ -22,6 +24,7 @@ _SHOWN = {"dice": "Dice", "jaccard": "Jaccard", "hd95_mm": "95HD mm", "assd_mm":
 _SHOWN_VOXELS = {"hd95_voxels": "95HD voxels", "assd_voxels": "ASSD voxels"}
 _UNDEFINED = "-"
 _SOME_FAILED = 2
+_WRITES = {"--csv": ".csv", "--plot": ".svg"}
 
 
 def evaluate(
@@ -44,12 +47,15 @@ def evaluate(
     out = Output(as_json)
     if plot is not None and not uncertainty:
         raise SettingsError("--plot draws how reliable the uncertainty is: give --uncertainty, too.")
-    for option, path in (("--csv", csv), ("--plot", plot)):
-        _refuse_no_file(option, path)
+    targets = [(option, path) for option, path in (("--csv", csv), ("--plot", plot)) if path is not None]
+    for option, path in targets:
+        _refuse_target(option, path)
     matched = match(predictions, references, labels)
+    for _, path in targets:  # Minutes of scoring must not end at a path that cannot be written.
+        refuse_unwritable(path.parent)
     rows, failed = _score(matched, out)
     if not rows:
-        raise InputError("\n".join(failure["message"] for failure in failed))
+        raise getattr(errors, failed[0]["type"])("\n".join(failure["message"] for failure in failed))
     if csv is not None:
         write_csv(csv, rows)
     summaries = summary(rows)
@@ -75,10 +81,15 @@ def evaluate(
         raise typer.Exit(_SOME_FAILED)
 
 
-def _refuse_no_file(option: str, path: Path | None) -> None:
-    """Minutes of scoring must not end at a path that cannot be written."""
-    if path is not None and path.is_dir():
+def _refuse_target(option: str, path: Path) -> None:
+    """A table of scores must not replace a label file."""
+    suffix = _WRITES[option]
+    if path.is_dir():
         raise SettingsError(f"{option} needs the name of a file to write, and {path} is a folder.")
+    if path.exists() and path.suffix.lower() != suffix:
+        raise SettingsError(
+            f"{option} would replace {path}, which is no {suffix} file. Give the name of a {suffix} file, or a new one."
+        )
 
 
 def _plot(path: Path, measured: Measured) -> None:

@@ -19,9 +19,9 @@ def parse_labels(text: str) -> LabelTable:
         left, equals, right = entry.partition("=")
         name = (right if equals else left).strip()
         value = left.strip() if equals else str(index + 1)
-        if not name or not value.isdecimal():
+        if not name or not value.isdecimal() or any(sign in name for sign in "=;"):
             raise SettingsError(
-                f"labels must look like '1=jaw,2=teeth' or 'jaw,teeth', got {entry.strip()!r} in {text!r}"
+                f"Labels must look like '1=jaw,2=teeth' or 'jaw,teeth', got {entry.strip()!r} in {text!r}."
             )
         labels.append(Label(value=int(value), name=name, color=default_color(index)))
     return LabelTable(tuple(labels))
@@ -31,11 +31,17 @@ def labels_from_file(path: Path) -> LabelTable:
     """The names, values and colors of a label file; values get names where the file has none.
 
     Raises:
+        LabelError: the file cannot be read, or is no label file.
         SettingsError: nothing is drawn in the file.
     """
-    from barl.imaging.segmentations import read_label_names
-
-    found = read_label_names(path)
+    found = labels_of_file(path)
     if not found:
         raise SettingsError(f"{path} holds no label to make a table from: draw something in it, or give --labels.")
-    return LabelTable(tuple(Label(value=value, name=name, color=color) for value, name, color in found))
+    return LabelTable(found)
+
+
+def labels_of_file(path: Path) -> tuple[Label, ...]:
+    """The labels of a label file, none where nothing is drawn; raises as ``read_label_names``."""
+    from barl.imaging.segmentations import read_label_names
+
+    return tuple(Label(value=value, name=name, color=color) for value, name, color in read_label_names(path))

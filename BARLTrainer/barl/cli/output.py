@@ -50,6 +50,11 @@ def table(title: str, *columns: str) -> Table:
     return made
 
 
+def counted(number: int, thing: str) -> str:
+    """A number of things, one of them without an s."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def plain(value: Any) -> Any:
     """Only what JSON knows; numbers that are not finite become null."""
     if isinstance(value, Enum):

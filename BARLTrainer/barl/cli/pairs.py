@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from barl.cli.labels import labels_from_file, parse_labels
+from barl.cli.labels import labels_of_file, parse_labels
 from barl.cli.matching import label_files
 from barl.cohort import AnnotationVersion, Cohort, Label, LabelTable, Role
-from barl.cohort.layout import image_suffix, label_names
+from barl.cohort.layout import SEGMENTATION_SUFFIX, image_suffix, label_names
 from barl.errors import InputError, LabelError
 from barl.imaging.annotations import load_annotation
 from barl.imaging.segmentations import LabelMap, Labels, read_labels
@@ -39,6 +39,9 @@ class Matched:
     missing: tuple[str, ...] = ()
     """References without a prediction; of a cohort its annotated validation cases."""
 
+    unusable: Mapping[Path, str] = field(default_factory=dict)
+    """What is wrong with files that were looked at for labels already."""
+
 
 def match(predictions: Path, references: Path, labels: str) -> Matched:
     """Pair predictions and references by name, and find the label table.
@@ -65,13 +68,16 @@ def match(predictions: Path, references: Path, labels: str) -> Matched:
             f"No prediction in {predictions} has a reference of the same name in {references}. Rename them."
         )
     _refuse_two_predictions_of_one(pairs)
+    unusable: dict[Path, str] = {}
     if cohort is None:
-        table = parse_labels(labels) if labels else _table_of(pairs)
+        table, unusable = (parse_labels(labels), unusable) if labels else _table_of(pairs)
     paired = {pair.prediction for pair in pairs}
     unmatched = tuple(path for path in found if path not in paired)
     compared = {pair.reference for pair in pairs}
     missing = tuple(_name(path) if cohort is None else path.parent.name for path in expected if path not in compared)
-    return Matched(pairs=tuple(pairs), table=table, cohort=cohort, unmatched=unmatched, missing=missing)
+    return Matched(
+        pairs=tuple(pairs), table=table, cohort=cohort, unmatched=unmatched, missing=missing, unusable=unusable
+    )
 
 
 def load(pair: Pair, matched: Matched) -> tuple[LabelMap, Labels]:
@@ -80,6 +86,9 @@ def load(pair: Pair, matched: Matched) -> tuple[LabelMap, Labels]:
     Raises:
         LabelError: a file cannot be read, or the grids differ.
     """
+    for path in (pair.prediction, pair.reference):
+        if path in matched.unusable:
+            raise LabelError(matched.unusable[path])
     prediction = read_labels(pair.prediction, matched.table)
     if matched.cohort is not None and pair.annotation is not None:
         reference = load_annotation(matched.cohort, pair.annotation)
@@ -167,13 +176,25 @@ def _name(path: Path) -> str:
     return path.name.removesuffix(image_suffix(path))
 
 
-def _table_of(pairs: Iterable[Pair]) -> LabelTable:
-    """Every label that occurs; names and colors from the first file that has them."""
+def _table_of(pairs: Iterable[Pair]) -> tuple[LabelTable, dict[Path, str]]:
+    """Every label that occurs, names and colors from the first file that has them; and what is wrong with files.
+
+    Raises:
+        LabelError: no file can be read, or none holds a label.
+    """
     labels: dict[int, Label] = {}
-    for pair in pairs:
-        for path in (pair.prediction, pair.reference):
-            named = path.name.lower().endswith(".seg.nrrd")
-            for label in labels_from_file(path).labels:
-                if label.value not in labels or (named and labels[label.value].name == f"Label {label.value}"):
-                    labels[label.value] = label
-    return LabelTable(tuple(labels[value] for value in sorted(labels)))
+    unusable: dict[Path, str] = {}
+    for path in [path for pair in pairs for path in (pair.prediction, pair.reference)]:
+        named = path.name.lower().endswith(SEGMENTATION_SUFFIX)
+        try:
+            found = labels_of_file(path)
+        except LabelError as error:
+            unusable[path] = str(error)
+            continue
+        for label in found:
+            if label.value not in labels or (named and labels[label.value].name == f"Label {label.value}"):
+                labels[label.value] = label
+    if not labels:
+        nothing = "Neither prediction nor reference holds a label. Name those to score with --labels."
+        raise LabelError("\n".join(unusable.values()) or nothing)
+    return LabelTable(tuple(labels[value] for value in sorted(labels))), unusable

@@ -10,7 +10,7 @@ from rich.markup import escape
 from barl.cli.cohort import CohortFolder
 from barl.cli.output import JsonFlag, Output, table
 from barl.cli.progress import reporting
-from barl.cohort import Cohort
+from barl.cohort import Cohort, Role
 
 
 def next_case(
@@ -29,6 +29,8 @@ def next_case(
     for one in ranked:
         shown.add_row(str(one.rank), escape(one.case_id), f"{one.score:.2f}", escape(one.reason))
     if not ranked:
-        out.result({"cases": ranked}, "Every training case has an annotation: there is none to annotate next.")
+        any_training = any(case.role is Role.TRAINING for case in opened.cases)
+        every = "Every training case has an annotation: there is none to annotate next."
+        out.result({"cases": ranked}, every if any_training else "The cohort has no training case to annotate.")
         return
     out.result({"cases": ranked}, shown)

@@ -14,8 +14,8 @@ from barl.cli.output import JsonFlag, Output
 from barl.cli.progress import reporting
 from barl.cli.watch import conclude, launch_and_watch
 from barl.cohort import Cohort, Role
-from barl.errors import CohortError, SettingsError
-from barl.jobs import JobFolder
+from barl.errors import CohortError, InputError, SettingsError
+from barl.jobs import JobFolder, State, read_status
 
 
 class Preset(str, Enum):
@@ -62,11 +62,12 @@ def train(
         "settings": parse_settings(settings or []),
         "predict": not no_predict,
     }
-    _refuse_nothing_annotated(Cohort.open(cohort))  # before torch, which takes seconds, and before there is a round
+    out, opened = Output(as_json), Cohort.open(cohort)
+    _refuse_nothing_annotated(opened)  # before torch, which takes seconds, and before there is a round
+    _tell_of_others(opened, out)
     from barl.training.job import check, create
     from barl.training.preparation import refuse_before_round
 
-    out = Output(as_json)
     opened, wish = check(cohort, options)
     with reporting(out) as report:
         refuse_before_round(opened, wish, lambda done, total: report(done / total, f"checking case {done} of {total}"))
@@ -95,12 +96,28 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
 
 
 def _refuse_nothing_annotated(cohort: Cohort) -> None:
-    training = [case.id for case in cohort.cases if case.role is Role.TRAINING]
-    if not any(cohort.annotation(case_id) for case_id in training):
-        raise CohortError(
-            f"Cohort {cohort.name} has no annotated training case, so there is nothing to learn from. Annotate two to "
-            "five cases, or some of their slices, in Slicer; or import label files with barl cohort annotate."
-        )
+    if any(cohort.annotation(case.id) for case in cohort.cases if case.role is Role.TRAINING):
+        return
+    others = [case.id for case in cohort.cases if case.role is not Role.TRAINING and cohort.annotation(case.id)]
+    elsewhere = ""
+    if others:
+        elsewhere = f" {len(others)} annotated are for validation or excluded, which barl cohort role changes."
+    raise CohortError(
+        f"Cohort {cohort.name} has no annotated training case, so there is nothing to learn from.{elsewhere} Annotate "
+        "two to five cases, or some of their slices, in Slicer; or import label files with barl cohort annotate."
+    )
+
+
+def _tell_of_others(cohort: Cohort, out: Output) -> None:
+    """On a computer with several graphics cards two trainings at once are fine; on others both take twice as long."""
+    for folder in cohort.rounds():
+        try:
+            if read_status(folder).state in (State.RUNNING, State.STOPPING):
+                out.note(
+                    f"[yellow]Round {folder.name} of this cohort is being trained, too:[/] both share this computer."
+                )
+        except InputError:  # What is no job, or a damaged one, is none that runs as far as anyone can tell.
+            continue
 
 
 def _refuse_empty_budget(minutes: float | None, steps: int | None, memory_gib: float | None) -> None:

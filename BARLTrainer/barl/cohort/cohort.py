@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from barl.atomic import storage_errors, write_json
+from barl.atomic import make_folder, storage_errors, write_json
 from barl.cohort.annotations import Origin, passed_over, read_newest, read_versions, store
 from barl.cohort.images import absolute, existing_image, noted_path, placed, staged_copy
 from barl.cohort.labels import LabelTable, refuse_too_many
@@ -66,7 +67,7 @@ class Cohort:
         if layout.folder.exists() and not layout.folder.is_dir():
             raise CohortError(f"{layout.folder} is a file. Choose a folder for the cohort.")
         with storage_errors(layout.folder):
-            layout.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(layout.folder)
         record = CohortRecord(name=name, modality=modality, labels=labels)
         with folder_lock(layout.folder, what="creating a cohort"):
             if layout.record.exists():
@@ -295,7 +296,9 @@ def _find(record: CohortRecord, case_id: str) -> Case:
     for case in record.cases:
         if case.id == case_id:
             return case
-    raise CohortError(f"The cohort {record.name!r} has no case {case_id!r}. Its cases are {_some_ids(record)}.")
+    close = difflib.get_close_matches(case_id.casefold(), [case.id.casefold() for case in record.cases], n=1)
+    meant = next((f" Did you mean {case.id}?" for case in record.cases if [case.id.casefold()] == close), "")
+    raise CohortError(f"The cohort {record.name!r} has no case {case_id!r}.{meant} Its cases are {_some_ids(record)}.")
 
 
 def _with_new(record: CohortRecord, case: Case, folder: Path) -> CohortRecord:

@@ -13,11 +13,12 @@ from typing import Any
 
 from barl import __version__
 from barl.atomic import write_json, write_text
+from barl.errors import InputError
 from barl.evaluation.annotator import Cost
 from barl.evaluation.html_report.charts import curve_chart
 from barl.evaluation.html_report.records import Curve
 from barl.evaluation.html_report.style import CSS
-from barl.records import format_stamp
+from barl.records import format_stamp, read_fields
 
 FORMAT_VERSION = 1
 ENOUGH = 0.95
@@ -62,6 +63,20 @@ class Point:
     def from_json(cls, value: Mapping[str, Any]) -> Point:
         """The point that :meth:`to_json` gave."""
         return cls(**{**value, "cost": Cost(**value["cost"])})
+
+    @classmethod
+    def read(cls, path: Path) -> Point:
+        """The point of a file.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        advice = "Delete this file: its round is then measured again."
+        values = read_fields(path, InputError, advice).values
+        try:
+            return cls.from_json(values)
+        except (LookupError, TypeError) as error:
+            raise InputError(f"{path} is damaged ({error}). {advice}") from error
 
 
 def cost_to_reach(points: Sequence[Point], dice: float, unit: str) -> float | None:
@@ -123,7 +138,9 @@ def _csv(points: Sequence[Point]) -> str:
     writer.writerow(["strategy", "seed", "round", "steps", *units, "mean Dice", *(f"Dice {name}" for name in classes)])
     for point in points:
         costs = [getattr(point.cost, unit) for unit in units]
-        dice = [f"{value:.6f}" for value in (point.dice, *(point.dice_by_class.get(name, 0.0) for name in classes))]
+        of_class = [point.dice_by_class.get(name) for name in classes]
+        # A class that no measured case holds has no Dice, which is not 0.
+        dice = ["" if value is None else f"{value:.6f}" for value in (point.dice, *of_class)]
         writer.writerow([point.strategy, point.seed, point.round, point.steps, *costs, *dice])
     return buffer.getvalue()
 

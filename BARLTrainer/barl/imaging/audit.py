@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from barl.cohort import UNKNOWN, AnnotationVersion, Case, Cohort, CoverageKind, Role
+from barl.cohort.annotations import hash_file
 from barl.cohort.labels import BACKGROUND
 from barl.errors import InputError
 from barl.imaging.annotations import load_annotation
@@ -155,6 +156,12 @@ def _check_annotation(cohort: Cohort, case: Case, seen: _Seen) -> Iterator[Findi
 def _check_labels(cohort: Cohort, case: Case, version: AnnotationVersion, seen: _Seen) -> Iterator[Finding]:
     labels = load_annotation(cohort, version)
     counts = _count_voxels(labels)
+    if hash_file(version.path) != version.content_hash:
+        yield _warning(
+            case.id,
+            f"The file of annotation {version.number} was changed after it was saved.",
+            "Check that it holds what was drawn. Save changes as a new annotation: that keeps the earlier one, too.",
+        )
     seen.annotated[case.role] += 1
     if case.role is Role.TRAINING:
         seen.training_voxels.update(counts)
@@ -218,13 +225,17 @@ def _canonical(geometry: Geometry, values: tuple[Any, Any, Any]) -> npt.NDArray[
 
 def _check_whole(cohort: Cohort, cases: list[Case], seen: _Seen) -> Iterator[Finding]:
     if not cases:
-        yield _error(None, "The cohort has no case.", "Add the images first.")
+        if cohort.cases:
+            yield _error(None, "All cases are excluded.", "Make some of them training cases again.")
+        else:
+            yield _error(None, "The cohort has no case.", "Add the images first.")
         return
-    annotated = seen.annotated[Role.TRAINING]
+    annotated, elsewhere = seen.annotated[Role.TRAINING], seen.annotated[Role.VALIDATION]
     if annotated == 0:
-        yield _error(
-            None, "No training case has a usable annotation.", "Annotate at least one case; two to five are better."
-        )
+        advice = "Annotate at least one case; two to five are better."
+        if elsewhere:
+            advice = f"{advice} Or let cases that are annotated for validation ({elsewhere}) be training cases."
+        yield _error(None, "No training case has a usable annotation.", advice)
         return
     if annotated == 1:
         yield _warning(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from barl.cohort.layout import case_id_from
+from barl.cohort.layout import SEGMENTATION_SUFFIX, case_id_from
 from barl.errors import CohortError, ImageError
 from barl.imaging.volumes import find_volumes, read_geometry
 
@@ -17,12 +17,14 @@ def found_images(paths: Sequence[Path]) -> list[Path]:
     """Files as they are; of folders every volume below.
 
     Raises:
-        ImageError: a path does not exist, or a folder holds no volume.
+        ImageError: a path does not exist or is a segmentation, or a folder holds no volume.
     """
     images: list[Path] = []
     for path in paths:
         if not path.exists():
             raise ImageError(f"{path} does not exist: check the path.")
+        if path.name.lower().endswith(SEGMENTATION_SUFFIX):
+            raise ImageError(f"{path} is a segmentation, an image is needed. Give the image that it was drawn on.")
         found = find_volumes(path) if path.is_dir() else [path]
         if not found:
             raise ImageError(f"{path} holds no volume that can be read (NIfTI, NRRD, MHA or a DICOM series).")

@@ -26,6 +26,9 @@ Triple = tuple[float, float, float]
 Labels = npt.NDArray[np.uint8]
 
 
+_MOST_RATIO = 100.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How the images of a cohort are prepared; the same for all of them."""
@@ -151,12 +154,14 @@ def prepare_image(volume: Volume, recipe: Recipe) -> Prepared:
     """Turn, crop, resize and normalize an image.
 
     Raises:
-        ImageError: some voxels are not finite.
+        ImageError: some voxels are not finite, or of quite another size than those to resize to.
     """
     _refuse_not_finite(volume)
     orientation = volume.geometry.canonical_orientation()
     turned = orientation.apply(volume.array)
     spacing = orientation.permute(volume.geometry.spacing_dhw_mm)
+    if recipe.spacing_dhw_mm is not None:
+        _refuse_other_scale(spacing, recipe.spacing_dhw_mm)
     body = find_body(turned, spacing, recipe.modality)
     box = body.box if recipe.crop else tuple(slice(0, length) for length in turned.shape)
     cropped = turned[box]
@@ -230,6 +235,17 @@ def _refuse_not_finite(volume: Volume) -> None:
         raise ImageError(
             f"The image has {count} voxels that are not a finite number (NaN or infinity). "
             "Replace them, for example with the value of air, and save the image again."
+        )
+
+
+def _refuse_other_scale(spacing_mm: Triple, usual_mm: Triple) -> None:
+    """A header in meters or without units would give a single voxel, or more of them than any memory holds."""
+    ratios = [one / other for one, other in zip(spacing_mm, usual_mm, strict=True)]
+    if max(ratios) > _MOST_RATIO or min(ratios) < 1 / _MOST_RATIO:
+        own, usual = (" x ".join(f"{value:.3g}" for value in spacing) for spacing in (spacing_mm, usual_mm))
+        raise ImageError(
+            f"The image's voxels are {own} mm, those of the images it is to be treated like {usual} mm. Its header is "
+            "probably wrong: correct the spacing, for example in Slicer's Volumes module, and save the image again."
         )
 
 

@@ -166,6 +166,8 @@ def _open(path: Path) -> sitk.ImageFileReader:
     if not path.exists():
         raise ImageError(f"{path} does not exist. Check the path, and that the drive is connected.")
     if not path.name.lower().endswith(VOLUME_SUFFIXES):
+        if path.name.lower().endswith(".dcm"):
+            raise ImageError(f"{path} is a single DICOM file. Give the folder that holds all files of the series.")
         allowed = ", ".join(VOLUME_SUFFIXES)
         raise ImageError(f"{path} is no image BARL can read. Give a file ending in {allowed}, or a DICOM folder.")
     reader = sitk.ImageFileReader()

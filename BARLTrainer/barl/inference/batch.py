@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from barl.atomic import storage_errors
+from barl.atomic import refuse_unwritable
 from barl.errors import BarlError, InputError, StorageError
 from barl.imaging.volumes import VOLUME_SUFFIXES, read_volume
 from barl.inference.devices import choose_device, set_cpu_threads
@@ -145,10 +144,7 @@ def _refuse_unwritable(output: Path) -> None:
     """Minutes of computing must not end at a folder that cannot be written."""
     if output.exists() and not output.is_dir():
         raise StorageError(f"{output} is a file: choose a folder for the predictions.")
-    with storage_errors(output):
-        output.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output):
-            pass
+    refuse_unwritable(output)
 
 
 def _segment_one(predictor: Predictor, job: Job, paths: ResultPaths, report: Callable[[float], None]) -> Outcome:

@@ -20,7 +20,7 @@ from barl.imaging.preprocess import Recipe
 from barl.inference.calibration import Calibration
 from barl.inference.sliding_window import Size
 from barl.methods.factory import settings_from
-from barl.networks import NetworkSettings
+from barl.networks import STRIDE, NetworkSettings
 from barl.records import format_stamp, read_fields
 
 FORMAT_VERSION = 1
@@ -68,6 +68,15 @@ class ModelCard:
     weights_sha256: str = ""
     """Tells one training's model from another's."""
 
+    def __post_init__(self) -> None:
+        if any(extent < STRIDE or extent % STRIDE for extent in self.patch_size_voxels):
+            raise ValueError(f"patch_size_voxels must be multiples of {STRIDE}, got {self.patch_size_voxels}")
+        if not 0 <= self.overlap < 1:
+            raise ValueError(f"overlap must be from 0 up to, but not including, 1, got {self.overlap}")
+        temperatures = self.labels.num_classes if self.calibration is None else len(self.calibration.temperatures)
+        if temperatures != self.labels.num_classes:
+            raise ValueError(f"{self.labels.num_classes} classes need as many temperatures, got {temperatures}")
+
     def to_json(self) -> dict[str, Any]:
         """Write as plain values."""
         return format_stamp(FORMAT_VERSION) | {
@@ -92,7 +101,7 @@ class ModelCard:
         calibration = value.get("calibration")  # Absent from the models of earlier versions.
         return cls(
             method=value["method"],
-            settings=value["settings"],
+            settings=dict(value["settings"]),
             network=settings_from(NetworkSettings, value["network"], owner="a network"),
             labels=LabelTable.from_json(value["labels"]),
             recipe=Recipe.from_json(value["recipe"]),
@@ -145,7 +154,7 @@ def read_card(folder: Path) -> ModelCard:
     fields.require_format(FORMAT_VERSION)
     try:
         return ModelCard.from_json(fields.values)
-    except (ValueError, KeyError, TypeError) as error:
+    except (InputError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged ({error}). {_COPY_AGAIN}") from error
 
 

@@ -113,14 +113,20 @@ class Predictor:
             SettingsError: mirroring is asked of a model that has never seen mirrored patches.
         """
         card = read_card(folder)
-        method = make_method(card.method, card.settings, card.network)
+        try:
+            method = make_method(card.method, card.settings, card.network)
+        except SettingsError as error:
+            raise InputError(
+                f"{folder}: this version cannot make the model's networks: {error} Use the BARL that trained it "
+                f"({card.training.get('barl', 'unknown')}), or train anew."
+            ) from error
         model = method.build(card.in_channels, card.labels.num_classes)
         try:
             model.load_state_dict(read_weights(folder, card))
-        except RuntimeError as error:
+        except RuntimeError as error:  # torch lists every tensor.
             raise InputError(
-                f"{folder}: the weights do not fit what model.json says of the network ({error}). "
-                "Copy the model folder again, or train anew."
+                f"{folder}: the weights do not fit what model.json says of the network. Copy the model folder again, "
+                "or train anew."
             ) from error
         precision = precision or choose_precision(device)
         model = precision.place(model.eval(), device)

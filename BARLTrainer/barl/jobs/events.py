@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from barl.atomic import storage_errors
+from barl.atomic import make_folder, storage_errors
 from barl.jobs.layout import AnyFolder, JobFolder
 
 EventKind = Literal[
@@ -54,7 +54,7 @@ class EventWriter:
         event = {"time": self._clock(), "kind": kind} | _jsonable(fields)
         line = json.dumps(event, ensure_ascii=False, allow_nan=False).encode() + b"\n"
         with storage_errors(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             with self._path.open("ab+", buffering=0) as file:
                 _append(file, b"\n" + line if _is_torn(file) else line)
 

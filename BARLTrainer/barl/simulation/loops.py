@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from barl.atomic import write_json
 from barl.cohort import Cohort, Role, propose_validation
 from barl.errors import InputError
 from barl.evaluation.cost_curves import Point, write_curves
+from barl.records import read_fields
 from barl.simulation.settings import SimulationSettings
 from barl.simulation.study import Study
 
@@ -86,7 +86,7 @@ def _refuse_another(output: Path, cohort: Cohort, measured: Sequence[str], setti
     fixed = {key: value for key, value in asdict(settings).items() if key not in ("strategies", "seeds", "rounds")}
     asked = {"cohort": str(cohort.folder), "measured": sorted(measured), **fixed}
     if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = read_fields(path, InputError, "Choose another folder for the simulation.").values
         other = [name for name in asked if before.get(name) != asked[name]]
         if other:
             name = other[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -59,7 +58,7 @@ class Study:
             name = f"{strategy}-{seed}-{number:02d}"
             path = self.output / "points" / f"{name}.json"
             if path.is_file():
-                point = Point.from_json(json.loads(path.read_text(encoding="utf-8")))
+                point = Point.read(path)
             else:
                 say(f"{strategy}, seed {seed}, round {number}")
                 point = self._round(strategy, seed, number, spent, say)

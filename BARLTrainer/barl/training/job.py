@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from barl.catalog import card
-from barl.cohort import Cohort
+from barl.cohort import Cohort, LabelTable
 from barl.cohort.labels import refuse_too_many
 from barl.errors import CohortError, JobError, SettingsError, StorageError
 from barl.inference.devices import PRECISIONS, choose_device
+from barl.inference.model_folder import ModelCard, read_card
 from barl.jobs import JobFolder, JobSpec, State, Status, read_spec, write_spec, write_status
 from barl.methods.factory import make_method, method_class, settings_from
 from barl.networks import NetworkSettings
@@ -156,9 +157,10 @@ def check(cohort_folder: Path, options: dict[str, Any]) -> tuple[Cohort, Trainin
         options: fields of :class:`TrainingJob`; those that are None keep their default.
 
     Raises:
-        SettingsError: an option is not allowed.
+        SettingsError: an option is not allowed, or the round to start from has other networks or labels.
         CohortError: there is no cohort, or the round to start from is not there.
         LabelError: more structures than a network can tell apart.
+        InputError: the model to start from is damaged.
     """
     job = from_payload({key: value for key, value in options.items() if value is not None})
     card(job.method)
@@ -167,7 +169,7 @@ def check(cohort_folder: Path, options: dict[str, Any]) -> tuple[Cohort, Trainin
     cohort = Cohort.open(cohort_folder)
     refuse_too_many(cohort.labels)
     if job.from_round is not None:
-        model_of_round(cohort, job.from_round)
+        refuse_other_model(read_card(model_of_round(cohort, job.from_round)), job, cohort.labels)
     return cohort, job
 
 
@@ -270,3 +272,26 @@ def model_of_round(cohort: Cohort, number: int) -> Path:
     if not (model / "model.json").is_file():
         raise CohortError(f"Round {number} of {cohort.name} has no model: its training did not get that far.")
     return model
+
+
+def refuse_other_model(card: ModelCard, job: TrainingJob, labels: LabelTable) -> None:
+    """Refuse to start from weights that cannot fit; those that settings of a method change are only told by loading.
+
+    Raises:
+        SettingsError: they belong to another method, network or label table.
+    """
+    if card.method != job.method or card.network != job.network():
+        raise other_networks(card, job)
+    if card.labels != labels:
+        raise SettingsError(
+            f"The label table has changed since round {job.from_round}, so its weights do not fit. "
+            "Start without a round to begin from."
+        )
+
+
+def other_networks(card: ModelCard, job: TrainingJob) -> SettingsError:
+    """The error of a round that would start from weights of other networks."""
+    return SettingsError(
+        f"Round {job.from_round} was trained with method {card.method} and other networks than this round asks for "
+        f"({job.method}). Choose the same method and settings, or start without a round to begin from."
+    )

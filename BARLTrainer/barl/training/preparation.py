@@ -124,7 +124,8 @@ def _told(finding: Finding, cohort: Cohort) -> str:
     words = f"{finding.message} {finding.advice}"
     if finding.case_id is None:
         return words
-    return f"Case {finding.case_id}: {without_path(words, cohort.image_path(finding.case_id))}"
+    whose = f"Case {finding.case_id}: "
+    return whose + without_path(words.removeprefix(whose), cohort.image_path(finding.case_id))
 
 
 def without_path(words: str, image: Path) -> str:

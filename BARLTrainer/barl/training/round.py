@@ -14,7 +14,7 @@ from torch import nn
 
 from barl import __version__
 from barl.cohort import Cohort
-from barl.errors import JobError, OutOfMemoryError, SettingsError
+from barl.errors import JobError, OutOfMemoryError
 from barl.inference.devices import choose_precision, set_cpu_threads
 from barl.inference.model_folder import ModelCard, read_card, read_weights, write_calibration, write_model
 from barl.inference.predictor import Predictor
@@ -26,7 +26,7 @@ from barl.training.calibrating import calibrate, too_few
 from barl.training.cases import RoundData
 from barl.training.checkpoint import CheckpointFile
 from barl.training.distributed import OVER, Group, Share, join
-from barl.training.job import TrainingJob, model_of_round, read_job
+from barl.training.job import TrainingJob, model_of_round, other_networks, read_job, refuse_other_model
 from barl.training.live import LiveCases
 from barl.training.loop import Batches, Training, train
 from barl.training.memory import smaller_patch
@@ -235,22 +235,12 @@ def _warm_start(model: nn.Module, cohort: Cohort, job: TrainingJob, folder: Path
         SettingsError: they belong to another method or network.
     """
     card = read_card(folder)
-    same = card.method == job.method and card.network == job.network()
+    refuse_other_model(card, job, cohort.labels)
     try:
-        if same and card.labels != cohort.labels:
-            raise SettingsError(
-                f"The label table has changed since round {job.from_round}, so its weights do not fit. "
-                "Start without a round to begin from."
-            )
-        if same:
-            model.load_state_dict(read_weights(folder, card))
-            return
+        model.load_state_dict(read_weights(folder, card))
     except RuntimeError as error:
         logger.info("weights of %s do not fit: %s", folder, error)
-    raise SettingsError(
-        f"Round {job.from_round} was trained with method {card.method} and other networks than this round asks for "
-        f"({job.method}). Choose the same method and settings, or start without a round to begin from."
-    )
+        raise other_networks(card, job) from None
 
 
 def _validator(
