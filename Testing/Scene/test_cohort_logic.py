@@ -20,6 +20,7 @@ from cohort_scene import (
     GRID,
     SECOND_CASE,
     SHAPE,
+    ReadOnly,
     annotate,
     drawing,
     imageArray,
@@ -603,17 +604,10 @@ def test_an_earlier_version_is_shown_beside_the_work(a_logic: CohortLogic, a_coh
 
 
 def test_a_read_only_cohort_is_listed_and_shown_but_not_changed(
-    a_logic: CohortLogic, a_cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+    a_logic: CohortLogic, a_cohort: Cohort, read_only: ReadOnly
 ) -> None:
     annotate(a_cohort, "P01")
-    reallyOpen = os.open
-
-    def open(path: Any, flags: int, *more: int) -> int:
-        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and str(a_cohort.folder) in str(path):
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-        return reallyOpen(path, flags, *more)
-
-    monkeypatch.setattr(os, "open", open)  # Not by rights, which do not hold for root.
+    read_only(a_cohort.folder)
 
     assert len(a_logic.table()) == 2
     assert a_logic.loadCase("P01").start is Start.ANNOTATION
