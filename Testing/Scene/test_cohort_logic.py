@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -555,6 +557,29 @@ def test_the_scene_may_be_closed_at_any_time(a_scene: Any, a_logic: CohortLogic)
     a_logic.restoreScene()
     assert a_logic.loadedCases() == ()
     assert a_logic.loadCase("P01").volumeNode is not None
+
+
+def test_a_scene_and_its_logics_may_go_without_being_cleaned_up() -> None:
+    """In a process of its own, which a call of what is gone would end."""
+    code = """
+import gc, slicer
+from BARLSegmentLib.logic.CohortLogic import CohortLogic
+from BARLSegmentLib.logic.CorrectionLogic import CorrectionLogic
+for _ in range(20):
+    scene = slicer.vtkMRMLScene()
+    scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    ring = [scene, CohortLogic(scene), CorrectionLogic(scene, author="x")]
+    ring.append(ring)
+    del scene, ring
+    gc.collect()
+"""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=withPaths())
+
+    assert (answer.returncode, answer.stderr) == (0, "")
+
+
+def withPaths() -> dict[str, str]:
+    return dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 def test_two_cohorts_one_after_the_other_do_not_mix_cases_of_one_name(
