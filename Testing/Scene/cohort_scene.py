@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,10 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+ReadOnly = Callable[[Path], None]
+"""What the fixture ``read_only`` gives."""
 
 
 def imageArray(seed: int = 0) -> npt.NDArray[np.int16]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ from barl.cohort import Cohort, LabelTable, Modality
 collect_ignore_glob = [] if importlib.util.find_spec("slicer") else ["*.py"]
 
 if importlib.util.find_spec("slicer"):
-    from cohort_scene import Clock, imageArray, writeImage
+    from cohort_scene import Clock, ReadOnly, imageArray, writeImage
     from scene_data import Stage, newStage
 
 
@@ -56,6 +58,32 @@ def a_stage() -> Iterator[Stage]:
 def a_clock() -> Clock:
     """A clock that a test sets."""
     return Clock()
+
+
+@pytest.fixture
+def read_only(monkeypatch: pytest.MonkeyPatch) -> ReadOnly:
+    """Makes a folder one on a read-only drive; not by rights, which do not hold for root."""
+
+    def refuse(folder: Path) -> None:
+        def refused(*_path: Any, **_more: Any) -> None:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+        def openUnlessWriting(path: Any, flags: int, *more: Any, **named: Any) -> int:
+            if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and str(folder) in str(path):
+                refused()
+            return reallyOpen(path, flags, *more, **named)
+
+        def makeUnlessThere(path: Any, *more: Any, **named: Any) -> None:
+            if str(folder) in str(path) and not Path(path).is_dir():
+                refused()
+            reallyMake(path, *more, **named)
+
+        reallyOpen, reallyMake = os.open, os.mkdir
+        monkeypatch.setattr(os, "open", openUnlessWriting)
+        monkeypatch.setattr(os, "mkdir", makeUnlessThere)
+        monkeypatch.setattr(os, "fsync", refused)  # Python's own files do not come through os.open.
+
+    return refuse
 
 
 @pytest.fixture

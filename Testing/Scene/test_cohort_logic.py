@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +22,7 @@ from cohort_scene import (
     GRID,
     SECOND_CASE,
     SHAPE,
+    ReadOnly,
     annotate,
     drawing,
     imageArray,
@@ -556,6 +559,29 @@ def test_the_scene_may_be_closed_at_any_time(a_scene: Any, a_logic: CohortLogic)
     assert a_logic.loadCase("P01").volumeNode is not None
 
 
+def test_a_scene_and_its_logics_may_go_without_being_cleaned_up() -> None:
+    """In a process of its own, which a call of what is gone would end."""
+    code = """
+import gc, slicer
+from BARLSegmentLib.logic.CohortLogic import CohortLogic
+from BARLSegmentLib.logic.CorrectionLogic import CorrectionLogic
+for _ in range(20):
+    scene = slicer.vtkMRMLScene()
+    scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    ring = [scene, CohortLogic(scene), CorrectionLogic(scene, author="x")]
+    ring.append(ring)
+    del scene, ring
+    gc.collect()
+"""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=withPaths())
+
+    assert (answer.returncode, answer.stderr) == (0, "")
+
+
+def withPaths() -> dict[str, str]:
+    return dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)}
+
+
 def test_two_cohorts_one_after_the_other_do_not_mix_cases_of_one_name(
     a_scene: Any, a_logic: CohortLogic, tmp_path: Path
 ) -> None:
@@ -603,17 +629,10 @@ def test_an_earlier_version_is_shown_beside_the_work(a_logic: CohortLogic, a_coh
 
 
 def test_a_read_only_cohort_is_listed_and_shown_but_not_changed(
-    a_logic: CohortLogic, a_cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+    a_logic: CohortLogic, a_cohort: Cohort, read_only: ReadOnly
 ) -> None:
     annotate(a_cohort, "P01")
-    reallyOpen = os.open
-
-    def open(path: Any, flags: int, *more: int) -> int:
-        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and str(a_cohort.folder) in str(path):
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-        return reallyOpen(path, flags, *more)
-
-    monkeypatch.setattr(os, "open", open)  # Not by rights, which do not hold for root.
+    read_only(a_cohort.folder)
 
     assert len(a_logic.table()) == 2
     assert a_logic.loadCase("P01").start is Start.ANNOTATION

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,13 +14,27 @@ import numpy.typing as npt
 import pytest
 import slicer
 import vtk
-from cohort_scene import GRID, SHAPE, Clock, annotate, drawing, gridOf, moveBy, paint, predict, segmentId, segmentNames
+from cohort_scene import (
+    GRID,
+    SHAPE,
+    Clock,
+    ReadOnly,
+    annotate,
+    drawing,
+    gridOf,
+    moveBy,
+    paint,
+    predict,
+    segmentId,
+    segmentNames,
+)
 
+from barl.atomic import write_json
 from barl.cohort import CaseState, Cohort, Coverage, CoverageKind
-from barl.errors import CohortError, ImageError, LabelError, StorageError
+from barl.errors import CohortError, ImageError, InputError, LabelError, StorageError
 from barl.imaging import load_annotation
 from BARLSegmentLib.logic.CohortLogic import CohortLogic, LoadedCase
-from BARLSegmentLib.logic.CorrectionLogic import CorrectionLogic
+from BARLSegmentLib.logic.CorrectionLogic import CorrectionEvent, CorrectionLogic
 from BARLSegmentLib.logic.Questions import EmptyClassesQuestion, OtherGridQuestion, Question, TransformQuestion
 from BARLSegmentLib.logic.SegmentationArrays import OverlappingSegmentsError
 from BARLSegmentLib.logic.SegmentationNodes import addEmptySegmentation
@@ -462,6 +478,66 @@ def test_a_case_whose_image_was_deleted_while_shown_is_told(
 
     with pytest.raises(ImageError, match="does not exist"):
         a_logic.saveVersion(a_cohort, a_drawn_case.segmentationNode, coverage=COMPLETE)
+
+
+def test_a_case_that_another_program_took_out_of_the_cohort_gets_no_version(
+    a_logic: CorrectionLogic, a_cohort: Cohort, a_drawn_case: LoadedCase
+) -> None:
+    record = a_cohort.folder / "cohort.json"
+    write_json(record, json.loads(record.read_text("utf-8")) | {"cases": []})
+
+    with pytest.raises(CohortError, match="has no case 'P01'"):
+        a_logic.saveVersion(a_cohort, a_drawn_case.segmentationNode, coverage=COMPLETE)
+
+    assert [path.name for path in (a_cohort.folder / "annotations" / "P01").glob("*.json")] == ["0001.json"]
+
+
+def test_a_read_only_cohort_gets_no_version_and_the_work_stays_unsaved(
+    a_logic: CorrectionLogic, a_cohort: Cohort, a_drawn_case: LoadedCase, a_clock: Clock, read_only: ReadOnly
+) -> None:
+    node = a_drawn_case.segmentationNode
+    a_logic.watch(a_cohort, node)
+    paint(node, "canal", drawing() == 3, a_drawn_case.volumeNode)
+    told: list[CorrectionEvent] = []
+    a_logic.events.add(told.append)
+    read_only(a_cohort.folder)
+
+    for save in (
+        lambda: a_logic.saveVersion(a_cohort, node, coverage=COMPLETE),
+        lambda: a_logic.restoreVersion(a_cohort, "P01", 1),
+    ):
+        with pytest.raises(StorageError, match="read-only: choose another folder"):
+            save()
+    a_clock.now += 121
+    a_logic.tick()
+
+    assert [event.kind for event in told] == ["draft failed"]
+    assert "read-only" in told[0].message
+    assert [version.number for version in a_cohort.annotations("P01")] == [1]
+    assert a_logic.hasUnsavedChanges(node)
+
+
+def test_without_its_packages_saving_says_what_to_do_and_drafts_are_kept(
+    a_logic: CorrectionLogic,
+    a_cohort: Cohort,
+    a_drawn_case: LoadedCase,
+    a_clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in a Slicer in which BARL's packages are not installed yet."""
+    node = a_drawn_case.segmentationNode
+    a_logic.watch(a_cohort, node)
+    paint(node, "canal", drawing() == 3, a_drawn_case.volumeNode)
+    for name in ("slicerio", "nrrd"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+    with pytest.raises(InputError, match=r"slicerio, which is not installed\. In Slicer open the module BARL Trainer"):
+        a_logic.saveVersion(a_cohort, node, coverage=COMPLETE)
+    a_clock.now += 121
+    a_logic.tick()
+
+    assert len(a_logic.abandonedDrafts(a_cohort)) == 0  # It is at work.
+    assert len(list((a_cohort.folder / "drafts" / "P01").glob("*.seg.nrrd"))) == 1
 
 
 def test_a_segmentation_whose_segments_are_all_gone_is_refused(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cohort_scene import Clock
+from cohort_scene import Clock, ReadOnly
 from scene_data import (
     CASE,
     REGIONS,
@@ -382,6 +382,21 @@ def test_an_empty_prediction_is_not_called_a_sure_one(a_stage: Stage, tmp_path: 
 
     assert review.progress.sentence == "no region to look at: the prediction is empty, no structure was found"
     review.cleanup()
+
+
+def test_in_a_read_only_cohort_a_person_may_look_but_accept_nothing(
+    a_review: ReviewLogic, a_cohort: Cohort, read_only: ReadOnly
+) -> None:
+    read_only(a_cohort.folder)
+    a_review.next()
+
+    for accept in (a_review.accept, lambda: a_review.acceptCase(a_cohort, "M")):
+        with pytest.raises(StorageError, match="read-only: choose another folder"):
+            accept()
+
+    assert a_review.accepted == frozenset()
+    assert a_cohort.annotations(CASE) == []
+    assert not a_review.canUndo
 
 
 def test_without_regions_a_review_says_why(reviews: Callable[..., ReviewLogic]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cohort_scene import ReadOnly
 from scene_data import CASE, makeCohort, writePrediction
 
 import barl
@@ -145,6 +146,18 @@ def test_a_full_disk_leaves_no_round(logic: TrainLogic, a_cohort: Cohort, monkey
     with pytest.raises(StorageError):
         logic.start(a_cohort, TrainWish())
 
+    assert a_cohort.rounds() == []
+
+
+def test_a_read_only_cohort_is_not_trained(
+    logic: TrainLogic, processes: Processes, a_cohort: Cohort, read_only: ReadOnly
+) -> None:
+    read_only(a_cohort.folder)
+
+    with pytest.raises(StorageError, match="read-only: choose another folder"):
+        logic.start(a_cohort, TrainWish())
+
+    assert processes.launched == []
     assert a_cohort.rounds() == []
 
 

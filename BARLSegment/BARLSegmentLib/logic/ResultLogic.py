@@ -114,7 +114,7 @@ class ResultLogic:
             _refuseOtherGrid(caseId, imageNode, layers, volume)
         # Nothing can be wrong any more, so that no node has to go again.
         mapNode = None if volume is None else self._addMap(caseId, mapKind, volume, imageNode)
-        shown = segmentationNode
+        shown: Node = segmentationNode
         if layers is not None:
             shown = addSegmentation(self._scene, f"{caseId} prediction", layers, None, imageNode)
         if mapNode is not None and shown is not None:

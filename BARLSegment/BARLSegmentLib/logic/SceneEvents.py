@@ -65,12 +65,17 @@ class _Told:
     """
 
     def __init__(self, method: Callable[..., None]) -> None:
-        self._method = WeakMethod(method)
+        self._reference = WeakMethod(method)
 
     def __call__(self, scene: Scene, event: str) -> None:
         method = self._method()
         if method is not None:
             method()
+
+    def _method(self) -> Callable[..., None] | None:
+        """None when nobody is there any more, also when this object itself is just being taken apart."""
+        reference = getattr(self, "_reference", None)
+        return None if reference is None else reference()
 
 
 class _ToldOfNode(_Told):
