@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
@@ -45,3 +46,24 @@ def test_a_cohort_of_300_cases_shows_within_two_seconds(segment: Any, images: Pa
 
     assert seconds(lambda: segment.panel.cohort.open(str(folder))) < 2.0
     assert segment.panel.cohort.ui.caseTable.rowCount == CASES
+
+
+def test_predictions_of_300_cases_come_into_the_tables_in_short_steps(
+    segment: Any, images: Path, tmp_path: Path
+) -> None:
+    segment.panel.cohort.open(str(large_cohort(tmp_path / "large", images / "scan_01.nrrd")))
+    predictions = segment.logic.cohort.cohort.new_round() / "predictions"
+    predictions.mkdir()
+    for number in range(CASES):
+        (predictions / f"case_{number:03d}.seg.nrrd").touch()
+        (predictions / f"case_{number:03d}.json").write_text('{"format_version": 1, "mean_uncertainty": 0.3}')
+    refreshing, longest = segment.panel.refreshing, 0.0
+    refreshing.request()
+
+    gc.disable()  # It may come at any time, and takes as long as the program has objects.
+    while refreshing.isBusy:
+        longest = max(longest, seconds(refreshing.step))
+    gc.enable()
+
+    assert segment.panel.review.ui.predictionTable.rowCount == CASES
+    assert longest < 0.05

@@ -64,6 +64,29 @@ def test_the_most_doubtful_prediction_comes_first(review: Any) -> None:
     assert [table.item(row, 0).text() for row in range(table.rowCount)] == ["scan_02", "scan_01"]
 
 
+def test_the_first_line_stays_selected_when_a_more_doubtful_case_comes(review: Any, an_open_module: Any) -> None:
+    table = review.ui.predictionTable
+    assert table.currentRow() == 0
+    folder = an_open_module.logic.cohort.cohort.rounds()[0]
+    predict(an_open_module.logic.cohort.cohort, folder, "scan_03", 0.9)
+
+    review.refresh()
+
+    assert (table.item(0, 0).text(), table.currentRow()) == ("scan_03", 0)
+
+
+def test_a_chosen_case_stays_chosen_when_others_come(review: Any, an_open_module: Any) -> None:
+    table = review.ui.predictionTable
+    table.setCurrentCell(1, 0)
+    chosen = table.item(1, 0).text()
+    folder = an_open_module.logic.cohort.cohort.rounds()[0]
+    predict(an_open_module.logic.cohort.cohort, folder, "scan_03", 0.9)
+
+    review.refresh()
+
+    assert table.item(table.currentRow(), 0).text() == chosen
+
+
 def test_a_prediction_comes_with_its_map_over_the_views(review: Any) -> None:
     review.ui.loadButton.click()
 

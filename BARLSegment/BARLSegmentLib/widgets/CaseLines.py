@@ -35,6 +35,7 @@ class CaseLines:
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
         header.setResizeContentsPrecision(_MEASURED_ROWS)
+        header.highlightSections = False
         table.verticalHeader().hide()
         table.verticalHeader().setDefaultSectionSize(ROW_PIXELS)
 
@@ -42,10 +43,10 @@ class CaseLines:
         """Show these lines, and give way after each that had to be changed.
 
         Whoever is asked to show others in the meantime does so; then the older ones are given up. The case that was
-        selected is selected in the end, the first one when there was none.
+        selected is selected in the end; the first line stays selected whichever case comes there.
         """
         self._wanted = wanted = tuple(rows)
-        selected = self.selectedCase()
+        selected = self.selectedCase() if self._table.currentRow() > 0 else None
         self._table.setRowCount(len(wanted))
         del self._shown[len(wanted) :]
         for number, row in enumerate(wanted):
@@ -54,9 +55,11 @@ class CaseLines:
                 yield
             if self._wanted is not wanted:
                 return
-        if wanted and (selected is None or selected != self.selectedCase()):
-            ids = [row.caseId for row in wanted]
-            self.select(selected if selected in ids else ids[0])
+        ids = [row.caseId for row in wanted]
+        if selected in ids and selected != self.selectedCase():
+            self.select(selected)
+        elif selected not in ids and ids:
+            self._table.setCurrentCell(0, 0)
 
     def selectedCase(self) -> str | None:
         """The case of the selected line."""

@@ -269,6 +269,8 @@ class TrainPanel:
         self.ui.trainButton.enabled = self.cohort.isOpen
         for widget in (self.ui.methodCombo, self.ui.minutesSpin, self.ui.presetCombo):
             widget.enabled = not active
+        for widget in (self.ui.methodText, self.ui.deviceLabel):  # What would be is of no interest while it is.
+            widget.visible = not active
         self.ui.statusLabel.visible = self.ui.eventList.visible = status is not None
         self.ui.progressBar.visible = active
         self.ui.resumeButton.visible = status is not None and status.state in _MAY_RESUME

@@ -11,6 +11,7 @@ from PySide6.QtCore import Property, Signal
 
 _EFFECTS = ["Threshold", "Paint", "Draw", "Erase", "Level tracing", "Grow from seeds", "Fill between slices", "Margin"]
 _EFFECTS += ["Hollow", "Smoothing", "Scissors", "Islands", "Logical operators", "Mask volume"]
+_NO_EFFECT = "No editing"
 
 
 class _SceneWidget(QtWidgets.QWidget):
@@ -219,6 +220,8 @@ class qMRMLSegmentEditorWidget(_SceneWidget):
     def setActiveEffectByName(self, name: str) -> None:
         if self._node is not None:
             self._node.SetActiveEffectName(name)
+        for button in self._buttons.buttons():
+            button.setChecked(button.text() == (name or _NO_EFFECT))
 
     def availableEffectNames(self) -> list[str]:
         return list(_EFFECTS)
@@ -258,7 +261,7 @@ class qMRMLSegmentEditorWidget(_SceneWidget):
         layout.addWidget(self._table)
         grid = QtWidgets.QGridLayout()
         grid.setSpacing(2)
-        for index, name in enumerate(["No editing", *_EFFECTS]):
+        for index, name in enumerate([_NO_EFFECT, *_EFFECTS]):
             button = QtWidgets.QToolButton(self)
             button.setText(name)
             button.setCheckable(True)
