@@ -59,9 +59,13 @@ class BARLTrainerWidget(ScriptedLoadableModuleWidget):
         self.layout.addWidget(self.panel.widget)
 
     def enter(self):
-        """The user comes to the module: files may have changed."""
-        if self.panel is not None:
-            self.panel.refresh()
+        """The user comes to the module: files may have changed, and another module may have opened a cohort."""
+        if self.panel is None:
+            return
+        opened = _cohortOfSegment()
+        if self.panel.cohort.cohort is None and opened is not None:
+            self.panel.open(str(opened.folder))
+        self.panel.refresh()
 
     def cleanup(self):
         """The widget goes away."""
@@ -129,12 +133,18 @@ def _slicerWithTorchUtils():
     return (program, "--no-splash", "--no-main-window", "--ignore-slicerrc")
 
 
+def _cohortOfSegment():
+    """The cohort that is open in BARL Segment, or None."""
+    widget = getattr(slicer.modules, "BARLSegmentWidget", None)
+    logic = widget.logic if widget is not None else None
+    return logic.cohort.cohort if logic is not None and logic.cohort.isOpen else None
+
+
 def handToSegment(wish, cohort):
     """Open BARL Segment with a cohort and what a training of it is to be."""
     slicer.util.selectModule("BARLSegment")
-    segment = slicer.modules.BARLSegmentWidget
-    known = segment.logic.cohort
-    if cohort is not None and not (known.isOpen and known.cohort.folder == cohort.folder):
+    segment, known = slicer.modules.BARLSegmentWidget, _cohortOfSegment()
+    if cohort is not None and (known is None or known.folder != cohort.folder):
         segment.panel.cohort.open(str(cohort.folder))
     segment.panel.train.take(wish)
     segment.panel.show(segment.panel.ui.trainStep)

@@ -14,6 +14,7 @@ from standin.install import StandIn
 
 ROOT = Path(__file__).parents[2]
 CASES = 300
+ROUNDS = 40
 
 
 def seconds(action: Callable[[], Any]) -> float:
@@ -67,3 +68,26 @@ def test_predictions_of_300_cases_come_into_the_tables_in_short_steps(
 
     assert segment.panel.review.ui.predictionTable.rowCount == CASES
     assert longest < 0.05
+
+
+def test_many_long_rounds_keep_the_engineers_window_alive(standin: StandIn, a_cohort_folder: Path) -> None:
+    from trainer_study import aRound
+
+    from barl.cohort import Cohort
+
+    cohort = Cohort.open(a_cohort_folder)
+    folders = [aRound(cohort, "barl", dice=0.8, cases=3) for _ in range(ROUNDS)]
+    lines = [json.dumps({"time": 0, "kind": "metric", "step": 30 + n, "loss": 1.0 / (n + 1)}) for n in range(3000)]
+    for folder in folders[-3:]:
+        with (folder / "events.jsonl").open("a", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+    standin.application.load(ROOT / "BARLTrainer" / "BARLTrainer.py")
+    panel = standin.application.widget("BARLTrainer").panel
+    panel.open(str(a_cohort_folder))
+    longest = 0.0
+    for _ in range(ROUNDS + 12):
+        longest = max(longest, seconds(panel.rounds.look))
+
+    assert len(panel.rounds.rounds.histories[folders[-1]].losses) > 1000
+    assert longest < 0.05
+    assert seconds(panel.rounds.refresh) < 0.2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,22 @@ def choose(panel: Any, *lines: int) -> None:
 
 def texts(table: Any) -> list[list[str]]:
     return [[table.item(row, column).text() for column in range(table.columnCount)] for row in range(table.rowCount)]
+
+
+def test_without_a_folder_the_column_says_what_to_do(trainer: Any) -> None:
+    trainer.ui.openButton.click()
+
+    assert "Choose the folder of a cohort first" in trainer.ui.messageLabel.text
+    assert "Choose the folder of a cohort above" in trainer.rounds.ui.hintLabel.text
+
+
+def test_the_cohort_of_barl_segment_is_shown_at_once(
+    standin: StandIn, trainer: Any, segment: Any, a_study: Cohort
+) -> None:
+    segment.panel.cohort.open(str(a_study.folder))
+    standin.application.widget("BARLTrainer").enter()
+
+    assert trainer.rounds.ui.roundTable.rowCount == 3
 
 
 def test_rounds_are_listed_with_how_far_their_score_can_be_trusted(rounds: Any) -> None:
@@ -544,6 +561,22 @@ def test_a_folder_without_wheels_is_told(trainer: Any, tmp_path: Path) -> None:
     assert not trainer.diagnostics.ui.messageLabel.isHidden()
 
 
+def test_torch_comes_by_a_second_slicer_without_a_window(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.util
+
+    standin.application.load(ROOT / "BARLTrainer" / "BARLTrainer.py")
+    module = sys.modules["BARLTrainer"]
+    assert module._slicerWithTorchUtils() is None
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    program, *options = module._slicerWithTorchUtils()
+
+    assert Path(program).is_absolute()
+    assert options == ["--no-splash", "--no-main-window", "--ignore-slicerrc"]
+    known = json.loads((ROOT / "Testing/Panels/api_facts.json").read_text(encoding="utf-8"))
+    assert known["classes"]["qSlicerApplication"]["members"]["launcherExecutableFilePath"] == "p"
+
+
 class SlowPip:
     """Stands for an installation: its one command is a real process that prints and takes its time."""
 
@@ -562,9 +595,9 @@ class SlowPip:
 
     def installing(self, plan: Any) -> Any:
         from barl.errors import JobFailedError
-        from BARLSegmentLib.logic.ChildPython import Command
+        from BARLSegmentLib.logic.ChildPython import Command, Task
 
-        done = yield Command(arguments=("-u", "-c", self.code), timeoutSeconds=60.0, what="installing scipy")
+        done = yield Command(arguments=("-u", "-c", self.code), timeoutSeconds=60.0, task=Task.INSTALL)
         if done.code:
             raise JobFailedError(f"pip could not install scipy. {done.output}")
         return ()
@@ -582,7 +615,7 @@ def test_an_installation_goes_on_while_the_window_lives(
     assert not panel.ui.installBox.isHidden()
     assert not panel.ui.installButton.enabled
     waits(lambda: "Collecting scipy" in panel.ui.installLabel.text)
-    assert "you can go on working" in panel.ui.installLabel.text
+    assert "You can go on working" in panel.ui.installLabel.text
     waits(lambda: panel.state.installation is None)
     assert "Everything is installed" in panel.ui.messageLabel.text
     assert panel.ui.installBox.isHidden()

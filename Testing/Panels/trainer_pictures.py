@@ -40,9 +40,10 @@ _FINDINGS = {
     "memory (GiB)": "31.7",
     "memory free (GiB)": "18.2",
     "disk free (GiB)": "412.5",
-    "devices": "cuda: NVIDIA GeForce RTX 4070",
-    "torch": "2.13.0+cu126",
+    "devices": "none",
+    "torch": "not installed",
 }
+_PROBLEM = "torch cannot be loaded (ModuleNotFoundError): cohorts work, training and prediction do not."
 
 
 def makeStudy(folder: Path) -> Cohort:
@@ -163,14 +164,14 @@ def _showComputer(panel: Any) -> None:
     from BARLSegmentLib.Examination import Findings
     from BARLSegmentLib.logic.InstallLogic import InstallLogic
 
-    panel.state.findings = Findings(facts=tuple(_FINDINGS.items()), device="", problems=())
+    panel.state.findings = Findings(facts=tuple(_FINDINGS.items()), device="", problems=(_PROBLEM,))
     panel.install = InstallLogic(versionOf=lambda name: None)
     panel.ui.installButton.click()
 
 
 def main() -> None:
     """Make the study, take the pictures, remove the study."""
-    desk = Path(tempfile.gettempdir()) / "dental"
+    desk = Path(tempfile.gettempdir()) / "clinic"
     shutil.rmtree(desk, ignore_errors=True)
     desk.mkdir()
     try:
@@ -179,7 +180,7 @@ def main() -> None:
             takeAll(standin, makeStudy(desk), Path(sys.argv[1]).absolute())
             assert standin.binding.problems == []
     finally:
-        shutil.rmtree(desk)
+        shutil.rmtree(desk, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,19 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from barl.errors import JobFailedError
 from BARLSegmentLib.logic.PythonProgram import pythonProgram
+
+
+class Task(Enum):
+    """What a command is for; a panel has the words."""
+
+    REMOVE = "remove"
+    INSTALL = "install"
+    TRY = "try"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +32,9 @@ class Command:
 
     arguments: tuple[str, ...]
     timeoutSeconds: float
-    what: str = ""
-    """In a few words, for people."""
+    task: Task = Task.TRY
+    packages: tuple[str, ...] = ()
+    """Names of what is removed or installed."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from barl.errors import InputError, JobFailedError
-from BARLSegmentLib.logic.ChildPython import ChildPython, Command, Finished, Runner
+from BARLSegmentLib.logic.ChildPython import ChildPython, Command, Finished, Runner, Task
 from BARLSegmentLib.logic.Requirements import (
     ALL,
     OTHERS,
@@ -241,7 +241,9 @@ class InstallLogic:
             )
         if isBroken:  # The extension takes half an install for a whole one.
             uninstall = ("-m", "pip", "uninstall", "--yes", TORCH.name)
-            yield Command(arguments=uninstall, timeoutSeconds=_SLOWEST_CHECK_S, what="removing the broken torch")
+            yield Command(
+                arguments=uninstall, timeoutSeconds=_SLOWEST_CHECK_S, task=Task.REMOVE, packages=(TORCH.name,)
+            )
         with tempfile.TemporaryDirectory(prefix="barl-") as folder:
             script = Path(folder) / "install_torch.py"
             script.write_text(_TORCH.format(versions=TORCH.versions), encoding="utf-8")
@@ -249,7 +251,8 @@ class InstallLogic:
                 program=self._slicer[0],
                 arguments=(*self._slicer[1:], "--python-script", str(script)),
                 timeoutSeconds=_SLOWEST_INSTALL_S,
-                what="installing torch",
+                task=Task.INSTALL,
+                packages=(TORCH.name,),
             )
         if self._versionOf(TORCH.name) is None:
             raise JobFailedError(
@@ -269,8 +272,12 @@ class InstallLogic:
             arguments += ["--no-index", "--find-links", str(wheels)] if wheels is not None else []
             # An install that was interrupted may lack the list of files that pip would remove first.
             arguments += ["--ignore-installed", "--no-deps"] if anew else []
-            what = f"installing {', '.join(one.name for one in requirements)}"
-            done = yield Command(arguments=(*arguments, *names), timeoutSeconds=_SLOWEST_INSTALL_S, what=what)
+            done = yield Command(
+                arguments=(*arguments, *names),
+                timeoutSeconds=_SLOWEST_INSTALL_S,
+                task=Task.INSTALL,
+                packages=tuple(one.name for one in requirements),
+            )
         if done.code != 0:
             raise JobFailedError(
                 f"pip could not install {', '.join(names)}. Nothing of Slicer's was replaced. Check the connection "
@@ -302,9 +309,7 @@ def _importing(modules: Sequence[str]) -> Generator[Command, Finished, dict[str,
     """What the import of each module said; empty for those that are fine."""
     if not modules:
         return {}
-    done = yield Command(
-        arguments=("-c", _CHECK, *modules), timeoutSeconds=_SLOWEST_CHECK_S, what="trying what is installed"
-    )
+    done = yield Command(arguments=("-c", _CHECK, *modules), timeoutSeconds=_SLOWEST_CHECK_S)
     for line in done.output.splitlines():
         if line.startswith("BARL-CHECK "):
             answer: dict[str, str] = json.loads(line.removeprefix("BARL-CHECK "))

@@ -16,7 +16,7 @@ class Installation:
         python: how they are run.
 
     Attributes:
-        what: what is being done, in a few words.
+        command: what is being done; None before the start.
         lastLine: the last line that the process printed.
         packages: how all packages are, once it is over.
     """
@@ -24,9 +24,8 @@ class Installation:
     def __init__(self, steps: Installing, python: ChildPython) -> None:
         self._steps = steps
         self._python = python
-        self._command: Command | None = None
         self._process: FollowedProcess | None = None
-        self.what = ""
+        self.command: Command | None = None
         self.lastLine = ""
         self.packages: tuple[Package, ...] = ()
 
@@ -44,7 +43,7 @@ class Installation:
         Raises:
             BarlError: as ``InstallLogic.install``; nothing goes on then.
         """
-        process, command = self._process, self._command
+        process, command = self._process, self.command
         if process is None or command is None:
             return True
         code = process.look()
@@ -66,13 +65,13 @@ class Installation:
     def _go(self, finished: Finished | None) -> None:
         self._process = None
         try:
-            self._command = next(self._steps) if finished is None else self._steps.send(finished)
+            self.command = next(self._steps) if finished is None else self._steps.send(finished)
         except StopIteration as over:
             self.packages = over.value or ()
             return
-        self.what, self.lastLine = self._command.what, ""
+        self.lastLine = ""
         try:
-            self._process = FollowedProcess(self._python.line(self._command), self._python.environment)
+            self._process = FollowedProcess(self._python.line(self.command), self._python.environment)
         except BarlError:
             self._steps.close()
             raise

@@ -54,9 +54,7 @@ class WishCheck:
     """
 
     def __init__(self, wish: TrainWish, cohort: Cohort, python: ChildPython) -> None:
-        self._command = Command(
-            arguments=("-c", _CODE, json.dumps(wish.payload(cohort))), timeoutSeconds=_SLOWEST_S, what="checking"
-        )
+        self._command = Command(arguments=("-c", _CODE, json.dumps(wish.payload(cohort))), timeoutSeconds=_SLOWEST_S)
         self._line = python.line(self._command)
         self._process = FollowedProcess(self._line, python.environment)
 

@@ -12,7 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from BARLSegmentLib.Examination import Examination, Findings
-from BARLSegmentLib.logic.ChildPython import ChildPython
+from BARLSegmentLib.logic.ChildPython import ChildPython, Command, Task
 from BARLSegmentLib.logic.Installation import Installation
 from BARLSegmentLib.logic.InstallLogic import Installing, InstallLogic, InstallPlan, Package
 from BARLSegmentLib.widgets.Connections import Connections
@@ -206,11 +206,22 @@ class DiagnosticsPanel:
         self.ui.installBox.visible = installation is not None
         self.ui.installButton.enabled = self.ui.wheelPath.enabled = installation is None
         if installation is not None:
-            words = _("{what}; you can go on working.").format(what=installation.what.capitalize())
-            self.ui.installLabel.setText("\n".join(filter(None, (words, installation.lastLine[:_MOST_LETTERS]))))
+            words = (_commandWords(installation.command), installation.lastLine[:_MOST_LETTERS])
+            self.ui.installLabel.setText("\n".join(filter(None, words)))
 
     def _showFacts(self, facts: tuple[tuple[str, str], ...]) -> None:
         self.ui.factTable.setRowCount(len(facts))
         for row, (what, found) in enumerate(facts):
             self.ui.factTable.setItem(row, 0, qt.QTableWidgetItem(what))
             self.ui.factTable.setItem(row, 1, qt.QTableWidgetItem(found))
+
+
+def _commandWords(command: Command | None) -> str:
+    if command is None:
+        return ""
+    words = {
+        Task.REMOVE: _("Removing what is broken: {packages}."),
+        Task.INSTALL: _("Installing {packages}. You can go on working."),
+        Task.TRY: _("Trying what is installed. You can go on working."),
+    }
+    return words[command.task].format(packages=", ".join(command.packages))

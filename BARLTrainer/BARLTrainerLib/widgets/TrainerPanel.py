@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import slicer
 from slicer.i18n import tr as _
 
+from barl.errors import InputError
 from BARLSegmentLib.Examination import Examination
 from BARLSegmentLib.logic.ChildPython import ChildPython
 from BARLSegmentLib.logic.InstallLogic import InstallLogic
@@ -62,6 +63,8 @@ class TrainerPanel:
         """Show the cohort in a folder, or say why not."""
         self.ui.folderPath.currentPath = folder
         with self.message.telling():
+            if not folder.strip():
+                raise InputError(_("Choose the folder of a cohort first."))
             cohort = self.cohort.open(Path(folder.strip()))
             self.ui.folderPath.addCurrentPathToHistory()
             words = _("{name}: {n} cases.").format(name=cohort.name, n=len(cohort.cases))
