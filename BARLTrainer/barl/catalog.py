@@ -132,12 +132,12 @@ CARDS: tuple[MethodCard, ...] = (
     MethodCard(
         name="barl",
         title="BARL",
-        sentence="Two different networks learn from the few labels and correct each other on volumes nobody annotated.",
+        sentence="Two branches look at volumes nobody annotated and correct each other in what they see and say.",
         when_to_choose=(
-            "Two to five volumes are annotated, many are not, and you want to be shown where to look again; with a "
-            "GPU, or hours on a processor."
+            "Two to five volumes are annotated, many are not, and there are at least ten minutes on a processor or "
+            "a GPU."
         ),
-        cost=4.5,
+        cost=2.3,
         reference=(
             "Gao, Wang and Yu 2025, https://arxiv.org/abs/2510.16863: reconstructed from the abstract, "
             "not the authors' method line by line."

@@ -42,10 +42,12 @@ class Variant:
 
     method: str
     settings: dict[str, Any] = field(default_factory=dict)
+    cost: float | None = None
+    """Arithmetic of a step as a multiple of ``supervised``, where settings make it another than the card says."""
 
 
-def _barl(**settings: Any) -> Variant:
-    return Variant(method="barl", settings=settings)
+def _barl(cost: float | None = None, /, **settings: Any) -> Variant:
+    return Variant(method="barl", settings=settings, cost=cost)
 
 
 NOTHING = {"dpr_weight": 0.0, "pcbc_weight": 0.0, "region_weight": 0.0, "instance_weight": 0.0}
@@ -75,14 +77,14 @@ VARIANTS = {
     ),
     "dual_networks_strong": Variant(method="dual_networks", settings={"unlabeled_view": "strong"}),
     "barl": _barl(),
-    "barl_labels_alone": _barl(**NOTHING),
-    "barl_dpr": _barl(**DPR),
-    "barl_dpr_pcbc": _barl(**PCBC),
+    "barl_labels_alone": _barl(1.0, **NOTHING),
+    "barl_dpr": _barl(1.7, **DPR),
+    "barl_dpr_pcbc": _barl(1.7, **PCBC),
     "barl_dpr_pcbc_regions": _barl(**REGIONS),
     "barl_dpr_regions": _barl(**DPR | {"region_weight": 0.1}),
     "barl_dpr_instances": _barl(**DPR | {"instance_weight": 0.1}),
-    "barl_same": _barl(second_branch="same"),
-    "barl_average": _barl(second_branch="average"),
+    "barl_same": _barl(3.3, second_branch="same"),
+    "barl_residual": _barl(4.5, second_branch="residual"),
     "barl_cross": _barl(cross_weight=0.5),
 }
 
@@ -130,7 +132,7 @@ def _budget(arguments: argparse.Namespace) -> str:
 def _steps(arguments: argparse.Namespace, variant: Variant) -> int | None:
     """Steps of a run, None where time decides."""
     if arguments.passes:
-        return round(arguments.passes / card(variant.method).cost)
+        return round(arguments.passes / (variant.cost or card(variant.method).cost))
     steps: int | None = arguments.steps
     return steps
 

@@ -33,6 +33,7 @@ NAMES = [card.name for card in CARDS]
 START, END = Progress(step=0, total_steps=100), Progress(step=100, total_steps=100)
 ALWAYS_SURE = {"threshold_start": 0.0, "threshold_end": 0.0}
 """Settings with which BARL's pseudo labels exist from the first step on."""
+TWO_LEARN: dict[str, Any] = {"second_branch": "residual"}
 DPR_ALONE = {"pcbc_weight": 0.0, "region_weight": 0.0, "instance_weight": 0.0}
 """Dual-Path Regularization without the other parts of BARL."""
 FROM_THE_START = {"semigda": {"first_stage_share": 0.0}}
@@ -348,7 +349,7 @@ def test_two_learning_branches_do_not_follow_each_other() -> None:
 @pytest.mark.parametrize("cross_weight", [0.0, 0.5])
 def test_each_branch_learns_from_the_others_weak_view_alone(a_batch: Batch, cross_weight: float) -> None:
     """The formula of the docstring, branch by branch: the teacher's side of a term has no gradient."""
-    method, model = built("barl", {"cross_weight": cross_weight, **DPR_ALONE, **ALWAYS_SURE})
+    method, model = built("barl", {"cross_weight": cross_weight, **TWO_LEARN, **DPR_ALONE, **ALWAYS_SURE})
     total = method.training_step(model, without_labels(a_batch), END).total
     found = gradients(model, total)
     expected: dict[str, Tensor] = {}
@@ -374,7 +375,7 @@ def path_of(model: Branches, own: str, other: str, batch: Batch, cross_weight: f
 
 
 def test_the_supervised_term_is_the_sum_of_both_branches_over_all_scales(a_batch: Batch) -> None:
-    method, model = built("barl")
+    method, model = built("barl", TWO_LEARN)
     branches = [
         deep_dice_ce(getattr(model, name).network.taps(a_batch.labeled).logits, a_batch.label)
         for name in ("first", "second")
@@ -398,7 +399,7 @@ def test_each_part_of_barl_moves_the_branches_that_learn(a_batch: Batch, part: s
 
 
 def test_bias_correction_reaches_every_decoder_scale(a_batch: Batch) -> None:
-    method, model = built("barl", {"dpr_weight": 0.0, **DPR_ALONE, "pcbc_weight": 1.0})
+    method, model = built("barl", {"dpr_weight": 0.0, **TWO_LEARN, **DPR_ALONE, "pcbc_weight": 1.0})
     found = gradients(model, method.training_step(model, without_labels(a_batch), END).total)
     for branch in ("first", "second"):
         assert {f"{branch}.network.decoder.heads.{scale}.weight" for scale in range(4)} <= set(found)
@@ -413,7 +414,7 @@ def test_bias_correction_begins_with_the_coarse_scales(a_batch: Batch) -> None:
 
 
 def test_barl_learns_from_what_was_pasted_as_from_a_label(a_batch: Batch) -> None:
-    method, model = built("barl", {**DPR_ALONE, **ALWAYS_SURE})
+    method, model = built("barl", {**TWO_LEARN, **DPR_ALONE, **ALWAYS_SURE})
     pasted = torch.full_like(a_batch.label, -1)
     pasted[:, :8, :8, :8] = 1
     batch = replace(without_labels(a_batch), pasted=pasted)
@@ -429,7 +430,7 @@ def test_barl_learns_from_what_was_pasted_as_from_a_label(a_batch: Batch) -> Non
 
 
 def test_every_decoder_scale_of_barl_is_supervised(a_batch: Batch) -> None:
-    method, model = built("barl")
+    method, model = built("barl", TWO_LEARN)
     found = gradients(model, method.training_step(model, a_batch, START).total)
     for branch in ("first", "second"):
         assert {f"{branch}.network.decoder.heads.{scale}.weight" for scale in range(4)} <= set(found)

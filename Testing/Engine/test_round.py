@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,6 +18,7 @@ from barl.imaging import Geometry, audit, save_annotation, volumes, write_volume
 from barl.imaging.sound_images import sound_cases
 from barl.inference.model_folder import read_card, read_weights
 from barl.jobs import EventReader, JobFolder
+from barl.methods.factory import method_class
 from barl.training.distributed import Group, Share
 from barl.training.job import TrainingJob, create
 from barl.training.plan import read_plan
@@ -241,6 +243,12 @@ def test_when_one_of_two_processes_lacks_memory_the_round_can_go_on_smaller(
 def test_the_same_seed_gives_the_same_model(a_cohort: Cohort) -> None:
     hashes = [read_card(round_of(a_cohort, method="barl", seed=seed).model).weights_sha256 for seed in (3, 3, 4)]
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_model_remembers_all_settings_so_that_other_defaults_later_do_not_change_it(a_cohort: Cohort) -> None:
+    card = read_card(round_of(a_cohort, method="barl", settings={**SMALL, "dpr_weight": 0.5}).model)
+    asked = method_class("barl").settings_class(dpr_weight=0.5)
+    assert card.settings == dataclasses.asdict(asked)
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ class ModelCard:
 
     method: str
     settings: dict[str, Any]
-    """The method's own settings."""
+    """All of the method's own settings."""
 
     network: NetworkSettings
     labels: LabelTable

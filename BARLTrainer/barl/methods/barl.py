@@ -48,9 +48,10 @@ _NAMES = ("first", "second")
 class Settings:
     """What may be tuned; the abstract states none of it. A weight of 0 switches a part off."""
 
-    second_branch: SecondBranch = "residual"
-    """`residual`: a ResNet encoder under the same decoder, as in MCF; `same`: a V-Net with another initialization;
-    `average`: the running average of the first branch."""
+    second_branch: SecondBranch = "average"
+    """`average`: the running average of the first branch, half as costly; `same`: a V-Net with another
+    initialization; `residual`: a ResNet encoder under the same decoder, as in MCF. For equal arithmetic the average
+    was the best of them (docs/lab-notes.md); two that learn differ more, for who has a GPU or hours."""
 
     supervised_scales: int = 4
     """Decoder scales that learn from labels, 1 (only the finest) to 4 (all)."""

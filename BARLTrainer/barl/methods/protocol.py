@@ -86,6 +86,9 @@ class LossTerms:
 class Method(Protocol[Model]):
     """One way to learn from labeled and unlabeled patches."""
 
+    settings: Any
+    """The dataclass it was made with; a model's record keeps all of it."""
+
     num_branches: int
     """R: rows that ``predict`` returns."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -293,7 +293,8 @@ def _calibrated(
 def _card(cohort: Cohort, job: TrainingJob, plan: Plan, training: Training) -> ModelCard:
     return ModelCard(
         method=job.method,
-        settings=job.method_settings(),
+        # All of them: a later version may have other defaults.
+        settings=asdict(training.method.settings),
         network=job.network(),
         labels=cohort.labels,
         recipe=plan.recipe,
