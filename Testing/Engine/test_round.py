@@ -270,6 +270,16 @@ def test_what_was_checked_before_a_round_is_not_read_again_to_check_it(
     assert images_read[3:] == ["P2"]
 
 
+def test_a_limit_that_cannot_hold_is_told_before_a_round_and_one_that_does_costs_no_reading(
+    a_cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SettingsError, match=r"only 0\.6 GiB are allowed"):
+        refuse_before_round(a_cohort, TrainingJob(memory_gib=0.6, precision="fp32"), lambda done, total: None)
+    assert a_cohort.rounds() == []
+    monkeypatch.setattr("barl.training.preparation.read_geometry", lambda path: pytest.fail("a grid was read"))
+    refuse_before_round(a_cohort, TrainingJob(memory_gib=64.0), lambda done, total: None)
+
+
 def test_nothing_is_noted_of_a_cohort_that_is_refused(a_cohort: Cohort) -> None:
     a_cohort.set_role("P0", Role.VALIDATION)
     with pytest.raises(CohortError, match="Annotate at least one"):

@@ -14,6 +14,7 @@ import pytest
 from cli_study import SHAPE, Answer, barl, box, make_cohort, snapshot, write_image
 
 from barl.imaging import dicom
+from barl.imaging.chosen_images import found_images
 
 BARL = (sys.executable, "-c", "import barl.cli, sys; sys.exit(barl.cli.main())")
 
@@ -174,6 +175,15 @@ def test_a_segmentation_or_one_dicom_file_in_the_place_of_an_image_is_told_as_su
     _refused(barl("cohort", "add", a_cohort, drawn), "P03.seg.nrrd is a segmentation", "the image that it was drawn on")
     _refused(barl("cohort", "add", a_cohort, slice_1), "slice1.dcm is a single DICOM file", "Give the folder")
     assert snapshot(a_cohort) == before
+
+
+def test_a_dicom_folder_given_as_a_dot_has_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    series = tmp_path / "P07"
+    series.mkdir()
+    (series / "slice1.dcm").write_bytes(bytes(128) + b"DICM")
+    monkeypatch.chdir(series)
+
+    assert [path.name for path in found_images([Path()])] == ["P07"]
 
 
 def test_a_scan_given_as_its_own_annotation_is_told_as_one(a_cohort: Path, tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def test_the_way_on_is_a_checkpoint_only_where_there_is_one(a_job: JobFolder, mo
     with_one = _resume_with(monkeypatch, a_job, failed).said
 
     assert "no checkpoint yet" in without
-    assert "from the last checkpoint" in with_one
+    assert "Once that is mended, go on from the last checkpoint" in with_one
     assert "barl jobs resume" in without
 
 

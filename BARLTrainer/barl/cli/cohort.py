@@ -23,7 +23,7 @@ CohortFolder = Annotated[Path, typer.Argument(metavar="COHORT", help="The cohort
 
 @app.command("create")
 def create(
-    folder: Annotated[Path, typer.Argument(help="A folder that is empty or does not exist yet.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder, or one that holds no cohort yet.")],
     name: Annotated[str, typer.Option(help="What people call this cohort.")] = "",
     modality: Annotated[Modality, typer.Option(case_sensitive=False, help="What made the images.")] = Modality.CBCT,
     labels: Annotated[str, typer.Option(help="Values and names, e.g. '1=jaw,2=teeth'.")] = "",

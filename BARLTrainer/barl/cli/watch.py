@@ -119,7 +119,8 @@ def _farewell(job: JobFolder, status: Status) -> list[str]:
     if status.state in _WENT_WRONG:
         lines.append(f"Log: {escape(str(job.log))}. Nothing that was drawn is lost.")
     if status.state is not State.FINISHED and any(_files(job.checkpoints)):
-        lines.append(f"Go on from the last checkpoint: barl jobs resume {where}")
+        mended = "Once that is mended, go on" if status.state is State.FAILED else "Go on"
+        lines.append(f"{mended} from the last checkpoint: barl jobs resume {where}")
     elif status.state is not State.FINISHED:
         lines.append(f"There is no checkpoint yet. Begin again: barl jobs resume {where}; or start a new round.")
     elif any(_files(job.predictions)):

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from barl.cohort.labels import UNKNOWN, Label, LabelTable
 from barl.errors import LabelError
+from barl.inference.shells import bounding_box
 
 Labels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -175,7 +176,8 @@ def _distances(
     Args:
         known: which voxels are; None: all of them.
     """
-    box = _bounding_box(predicted | wanted, margin=0 if known is None else 1)
+    # Nothing outside of the box changes a distance inside; unknown neighbors tell where a surface is.
+    box = bounding_box(predicted | wanted, margin=0 if known is None else 1)
     inside = None if known is None else known[box]
     surfaces = surface(predicted[box], inside), surface(wanted[box], inside)
     if not all(found.any() for found in surfaces):
@@ -202,20 +204,6 @@ def surface(mask: Mask, known: Mask | None = None) -> Mask:
         inside[:-1] &= moved[1:]
         inside[[0, -1]] = False
     return mask & ~inner
-
-
-def _bounding_box(mask: Mask, margin: int) -> tuple[slice, ...]:
-    """The box of all true voxels; nothing outside of it changes a distance between surfaces inside.
-
-    Args:
-        margin: voxels around it, for the neighbors that tell where a surface is.
-    """
-    box = []
-    for axis in range(mask.ndim):
-        others = tuple(other for other in range(mask.ndim) if other != axis)
-        indices = np.flatnonzero(mask.any(axis=others))
-        box.append(slice(max(0, int(indices[0]) - margin), int(indices[-1]) + 1 + margin))
-    return tuple(box)
 
 
 def _between(predicted: Mask, wanted: Mask, spacing: Spacing) -> tuple[Distances, Distances]:

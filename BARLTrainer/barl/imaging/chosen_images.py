@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from barl.cohort.images import absolute
 from barl.cohort.layout import SEGMENTATION_SUFFIX, case_id_from
 from barl.errors import CohortError, ImageError
 from barl.imaging.volumes import find_volumes, read_geometry
@@ -20,7 +21,7 @@ def found_images(paths: Sequence[Path]) -> list[Path]:
         ImageError: a path does not exist or is a segmentation, or a folder holds no volume.
     """
     images: list[Path] = []
-    for path in paths:
+    for path in map(absolute, paths):  # A folder given as "." has no name to call a case by.
         if not path.exists():
             raise ImageError(f"{path} does not exist: check the path.")
         if path.name.lower().endswith(SEGMENTATION_SUFFIX):

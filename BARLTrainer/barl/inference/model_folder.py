@@ -172,8 +172,13 @@ def read_weights(folder: Path, card: ModelCard) -> dict[str, Tensor]:
             raise ValueError("not the weights that model.json belongs to")
         state: dict[str, Tensor] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except DAMAGED as error:
-        raise InputError(f"{path} cannot be read ({error}). {_COPY_AGAIN}") from error
+        raise InputError(f"{path} cannot be read ({first_sentence(error)}). {_COPY_AGAIN}") from error
     return state
+
+
+def first_sentence(error: BaseException) -> str:
+    """What torch says of a damaged file, without its guesses at the reason."""
+    return str(error).partition(". ")[0].partition("\n")[0].rstrip(".") or type(error).__name__
 
 
 def save_tensors(value: dict[str, Any], path: Path) -> None:

@@ -33,7 +33,7 @@ def surface_shell(labels: Labels, spacing_dhw_mm: Spacing, reach_mm: float) -> M
     shell: Mask = np.zeros(labels.shape, bool)
     if not surface.any():
         return shell
-    box = _grown(_box(surface), spacing_dhw_mm, reach_mm)
+    box = _grown(bounding_box(surface), spacing_dhw_mm, reach_mm)
     distance = edt.edt(~surface[box], anisotropy=spacing_dhw_mm, black_border=False)
     shell[box] = distance <= reach_mm + 1e-4
     return shell
@@ -63,7 +63,7 @@ def doubt_by_label(
 
 def _doubt_around(mask: Mask, entropy: npt.NDArray[np.uint8], spacing_dhw_mm: Spacing) -> float | None:
     """For one label; only the box that its shell can reach is looked at."""
-    box = _grown(_box(mask), spacing_dhw_mm, SHELL_MM)
+    box = _grown(bounding_box(mask), spacing_dhw_mm, SHELL_MM)
     shell = surface_shell(mask[box].view(np.uint8), spacing_dhw_mm, SHELL_MM)
     return _upper_share(entropy[box][shell])
 
@@ -92,10 +92,10 @@ def _grown(box: tuple[slice, ...], spacing_dhw_mm: Spacing, reach_mm: float) -> 
     return tuple(slice(max(0, cut.start - reach), cut.stop + reach) for cut, reach in zip(box, reaches, strict=True))
 
 
-def _box(mask: Mask) -> tuple[slice, ...]:
-    """The box of all true voxels."""
+def bounding_box(mask: Mask, margin: int = 0) -> tuple[slice, ...]:
+    """The box of all true voxels of a mask that has some, and as many voxels around it, which may end outside."""
     box = []
     for axis in range(mask.ndim):
         found = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
-        box.append(slice(int(found[0]), int(found[-1]) + 1))
+        box.append(slice(max(0, int(found[0]) - margin), int(found[-1]) + 1 + margin))
     return tuple(box)

@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional
 
-NOT_ANNOTATED = 255
+from barl.losses.supervised import NOT_ANNOTATED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from barl.losses.supervised import NOT_ANNOTATED
+
 
 @dataclass(frozen=True)
 class Prototypes:
@@ -81,5 +83,5 @@ def agreed_classes(labels: Sequence[Tensor]) -> Tensor:
     """The class where all agree, 255 elsewhere; label maps of one shape, 255 where one knows nothing."""
     agreed = labels[0]
     for label in labels[1:]:
-        agreed = torch.where(agreed == label, agreed, 255)
+        agreed = torch.where(agreed == label, agreed, NOT_ANNOTATED)
     return agreed

@@ -12,7 +12,7 @@ import torch
 
 from barl.atomic import replacing
 from barl.errors import JobError, NewerFormatError
-from barl.inference.model_folder import DAMAGED, save_tensors
+from barl.inference.model_folder import DAMAGED, first_sentence, save_tensors
 
 FORMAT_VERSION = 1
 
@@ -103,7 +103,7 @@ class CheckpointFile:
             if version <= FORMAT_VERSION:
                 return Snapshot(**value)
         except DAMAGED as error:
-            raise JobError(f"{self.path} is damaged ({error}). Start a new round instead.") from error
+            raise JobError(f"{self.path} is damaged ({first_sentence(error)}). Start a new round instead.") from error
         raise NewerFormatError(f"{self.path} was written by a newer BARL. Update BARL to go on with this round.")
 
     def _save(self, snapshot: Snapshot) -> None:

@@ -14,6 +14,8 @@ from barl.inference.sliding_window import Size
 from barl.networks import STRIDE
 
 SMALLEST_AXIS = 32
+SMALLEST_PATCH = (SMALLEST_AXIS,) * 3
+"""No patch needs to stay larger than this one; those of thin volumes become smaller."""
 
 _BYTES_PER_VOXEL = {True: 950, False: 1700}
 """Memory of one network's training pass a voxel of the batch, bf16 or not: an estimate on the safe side."""

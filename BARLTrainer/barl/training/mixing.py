@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from barl.losses.supervised import NOT_ANNOTATED
 from barl.training.views import Chance
 
 Size = tuple[int, int, int]
-NOT_ANNOTATED = 255
 NOT_PASTED = -1
 
 

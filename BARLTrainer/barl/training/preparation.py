@@ -21,6 +21,7 @@ from barl.methods.factory import make_method
 from barl.methods.protocol import Method
 from barl.training.cases import RoundData, read_case
 from barl.training.job import TrainingJob, model_of_round
+from barl.training.memory import SMALLEST_PATCH, Step, memory_limit_bytes
 from barl.training.plan import Plan, make_plan, step_bytes
 from barl.training.reporter import Reporter
 from barl.training.resident import choose_store, total_bytes
@@ -103,8 +104,13 @@ def _refuse_too_little_memory(cohort: Cohort, job: TrainingJob) -> None:
     if device.type == "cuda" and job.memory_gib is None:
         return  # To ask a graphics card what is free takes some of it, for as long as this program runs.
     method = make_method(job.method, job.method_settings(), job.network())
+    training, exact = job.training(), Precision(bf16=False, channels_last=False)
+    patches = training.labeled_patches + (training.unlabeled_patches if method.needs_unlabeled else 0)
+    most = Step(patches=patches, networks=method.num_branches, precision=exact).training_bytes(SMALLEST_PATCH)
+    if most <= memory_limit_bytes(job.memory_gib, device):
+        return  # Without reading the grid of every image, which takes long for many DICOM folders.
     try:
-        fitting_plan(cohort, job, method, device, Precision(bf16=False, channels_last=False))
+        fitting_plan(cohort, job, method, device, exact)
     except (SettingsError, OutOfMemoryError):
         if job.precision == "fp32":
             raise

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-NOT_ANNOTATED = 255
+from barl.losses.supervised import NOT_ANNOTATED
+
 _MOST_PLACES = 20_000
 
 

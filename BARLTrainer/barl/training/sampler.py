@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from barl.losses.supervised import NOT_ANNOTATED
 from barl.methods.protocol import Batch
 from barl.training.distributed import Share
 from barl.training.mixing import Piece, draw_piece, paste
-from barl.training.resident import NOT_ANNOTATED, ResidentCase
+from barl.training.resident import ResidentCase
 from barl.training.views import (
     BEND_NUMBERS,
     BEND_POINTS,
