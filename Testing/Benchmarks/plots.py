@@ -52,7 +52,7 @@ def costs(curves: Mapping[str, Any], units: Mapping[str, str], *, path: Path) ->
 
     matplotlib.use("Agg")
     matplotlib.rcParams["svg.hashsalt"] = "barl"  # The same picture for the same numbers.
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     figure, panels = pyplot.subplots(1, len(units), figsize=(4.2 * len(units), 3.6), sharey=True, squeeze=False)
     for axes, (unit, words) in zip(panels[0], units.items(), strict=True):
@@ -61,6 +61,10 @@ def costs(curves: Mapping[str, Any], units: Mapping[str, str], *, path: Path) ->
         if curves["reached"]:
             axes.axhline(curves["reached"]["target"], color=_INK, linewidth=1, linestyle=(0, (5, 4)), zorder=1)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
+        axes.xaxis.set_minor_locator(ticker.NullLocator())
+        axes.tick_params(axis="x", labelsize=8)
         axes.set_xlabel(words)
         axes.grid(color="#e6e6e6")
         axes.set_axisbelow(True)
@@ -77,4 +81,13 @@ def _loops(axes: Any, points: Sequence[Mapping[str, Any]], unit: str, name: str,
     for number, seed in enumerate(sorted({one["seed"] for one in points})):
         loop = sorted((one for one in points if one["seed"] == seed), key=lambda one: one["round"])
         spent, dice = [one["cost"][unit] for one in loop], [one["dice"] for one in loop]
-        axes.plot(spent, dice, "o-", color=color, markersize=4, linewidth=1.6, label="_" if number else name)
+        # Everything at once has one cost: its dots are the trainings that go on.
+        axes.plot(
+            spent,
+            dice,
+            "o" if name == "all" else "o-",
+            color=color,
+            markersize=4,
+            linewidth=1.6,
+            label="_" if number else name,
+        )

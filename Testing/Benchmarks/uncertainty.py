@@ -52,6 +52,9 @@ class Reviewed:
     """The most unsure voxels one by one, which nobody can do: how far the map itself reaches."""
 
     at_random: float
+    otherwise: dict[float, float]
+    """By regions with another least error."""
+
     covered: float
     """Share of the shell that the regions made use of."""
 
@@ -82,7 +85,7 @@ def main() -> None:
             prediction = _placed(predictor, prepared, slabs, temperatures)
             spacing = prediction.geometry.spacing_dhw_mm
             counts[name].append(count_errors(prediction.entropy, prediction.labels, truth, spacing))
-        reviews.append(_review(prediction, truth))
+        reviews.append(_review(prediction, truth, arguments.least_errors))
         _count_confident(prediction, truth, pairs)
     lines = [
         f"{study.name}, {predictor.card.method}, {arguments.labels} annotated, {len(reviews)} held-out cases, "
@@ -113,6 +116,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cases", type=int, help="only so many held-out cases")
     parser.add_argument("--mirror", action="store_true", help="ask about mirrored windows, too")
     parser.add_argument("--plot", type=Path, help="write the reliability plot here (SVG)")
+    parser.add_argument(
+        "--least-errors", type=float, nargs="+", default=[], help="also regions from other probabilities of error on"
+    )
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 
@@ -140,17 +146,23 @@ def _shell(prediction: Prediction, truth: np.ndarray) -> tuple[np.ndarray, np.nd
     return shell.reshape(-1), ((prediction.labels != truth) & shell).reshape(-1)
 
 
-def _regions(prediction: Prediction) -> list[Region]:
+def _regions(prediction: Prediction, settings: RegionSettings) -> list[Region]:
     p = prediction
-    return find_regions(p.labels, p.rival, p.entropy, p.disagreement, p.geometry, p.table, RegionSettings())
+    return find_regions(p.labels, p.rival, p.entropy, p.disagreement, p.geometry, p.table, settings)
 
 
-def _review(prediction: Prediction, truth: np.ndarray) -> Reviewed:
+def _in_order(regions: Sequence[Region], shell: np.ndarray, budget: int) -> np.ndarray:
+    """The voxels of the shell that are looked at, region after region."""
+    voxels = np.concatenate([region.voxels for region in regions]) if regions else np.zeros(0, np.int64)
+    return voxels[shell[voxels]][:budget]
+
+
+def _review(prediction: Prediction, truth: np.ndarray, least_errors: Sequence[float]) -> Reviewed:
     shell, wrong = _shell(prediction, truth)
     total, budget = max(1, int(wrong.sum())), int(REVIEWED * shell.sum())
-    regions = _regions(prediction)
-    in_order = np.concatenate([region.voxels for region in regions]) if regions else np.zeros(0, np.int64)
-    looked_at = in_order[shell[in_order]][:budget]
+    regions = _regions(prediction, RegionSettings())
+    looked_at = _in_order(regions, shell, budget)
+    others = {least: _regions(prediction, RegionSettings(least_error=least)) for least in least_errors}
     inside = np.flatnonzero(shell)
     unsure = inside[np.argsort(-prediction.entropy.reshape(-1)[inside].astype(int), kind="stable")][:budget]
     chance = np.random.default_rng(0).permutation(inside)[:budget]
@@ -162,6 +174,7 @@ def _review(prediction: Prediction, truth: np.ndarray) -> Reviewed:
         by_regions=wrong[looked_at].sum() / total,
         by_voxels=wrong[unsure].sum() / total,
         at_random=wrong[chance].sum() / total,
+        otherwise={least: wrong[_in_order(some, shell, budget)].sum() / total for least, some in others.items()},
         covered=len(looked_at) / max(1, int(shell.sum())),
         regions=len(regions),
         confident=(wrong & (error < CONFIDENT)).sum() / total,
@@ -213,6 +226,11 @@ def _review_table(reviews: Sequence[Reviewed]) -> list[str]:
                 ("by_voxels", "the most unsure voxels one by one (a bound)"),
                 ("at_random", "voxels at random"),
             )
+        ),
+        *(
+            f"| regions from an error of {least:g} on | {fmean(one.otherwise[least] for one in reviews):.1%} | "
+            f"{min(one.otherwise[least] for one in reviews):.1%} |"
+            for least in reviews[0].otherwise
         ),
         "",
         f"{mean('regions'):.1f} regions a case, {mean('covered'):.1%} of the shell; "
