@@ -120,14 +120,21 @@ def _views(cohort: Cohort) -> list[Row]:
 
         return workAndDraw
 
+    jumpOnce = then(lambda _: review.next())
     rows = [
         _timed("image, prediction and overlay into the scene", 3000, load, repeats=1),
         _timed("toggle the overlay", 50, then(lambda _: overlay.toggle())),
         _timed("change the threshold", 50, then(lambda index: overlay.setThreshold(0.1 + 0.05 * (index % 10)))),
-        _timed("jump to a region", 50, then(lambda _: review.next())),
+        _timed("jump to a region", 50, jumpOnce),
         _timed("of which all but cutting and drawing", 50, lambda _: review.next()),
         _timed("of which nothing but drawing", 50, lambda _: views.render()),
     ]
+    cases.segmentationNodeOf("large").GetDisplayNode().SetVisibility(False)
+    views.render()
+    rows.append(_timed("jump without the segments", 50, jumpOnce))
+    overlay.hide()
+    views.render()
+    rows.append(_timed("jump without segments and map", 50, jumpOnce))
     for logic in (overlay, review, cases):
         logic.cleanup()
     stage.close()
