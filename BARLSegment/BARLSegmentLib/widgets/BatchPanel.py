@@ -125,14 +125,15 @@ class BatchPanel:
         self.state.preparation = None  # Should it fail, there is none any more.
         with self.message.telling(keep=True):
             item = next(preparation.waiting, None)
-            if item is not None:
+            if item is None:
+                items = tuple(preparation.items)
+                self.state.batch = self.batch.startItems(items, preparation.model, preparation.output)
+                self.timer.start(_POLL_MS)
+            else:
                 preparation.items.append(item)
                 self._tellPrepared(preparation)
                 self.state.preparation = preparation
-                return
-            self.state.batch = self.batch.startItems(tuple(preparation.items), preparation.model, preparation.output)
-        self.timer.start(_POLL_MS)
-        if self.state.batch is None:
+        if not self.state.isBusy:
             self.timer.stop()
 
     def _tellPrepared(self, preparation: Preparation) -> None:

@@ -264,7 +264,8 @@ class TrainPanel:
                 node.SetPlotChartNodeID(chartNode.GetID())
                 view.setMRMLScene(self._scene)
                 view.setMRMLPlotViewNode(node)
-            view.visible = chartNode is not None and chart.tableNode.GetNumberOfRows() > 1  # One point is no curve.
+            table = chart.tableNode
+            view.visible = chartNode is not None and table is not None and table.GetNumberOfRows() > 1  # else no curve
             view.fitToContent()
 
     def _plotViewNode(self, name: str) -> Node:
