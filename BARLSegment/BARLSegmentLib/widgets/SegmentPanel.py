@@ -101,6 +101,8 @@ class SegmentPanel:
         self.timer.setInterval(AUTOSAVE_TICK_MS)
         self._tag: Any = None
         self._parameters: Any = None
+        self._hasPackages = False
+        """Looked up until they are there: asking takes tens of milliseconds."""
         self._connections = Connections()
         self.shortcuts = Shortcuts(self.widget)
         self._connect()
@@ -185,7 +187,10 @@ class SegmentPanel:
 
     def _showSetup(self) -> None:
         """Say it before the person runs into it: without its packages BARL can neither save nor train."""
+        if self._hasPackages:
+            return
         missing = ", ".join(each.name for each in unfit(ALL, installedVersion))
+        self._hasPackages = not missing
         self.ui.setupRow.visible = bool(missing)
         self.ui.setupLabel.setText(_("To be installed once, from the internet: {packages}.").format(packages=missing))
 
