@@ -181,7 +181,7 @@ class SegmentPanel:
             "Ctrl+Alt+A": review.acceptRegionButton,
         }
         for key, button in buttons.items():
-            self.shortcuts.add(key, button.click)
+            self.shortcuts.add(key, functools.partial(_press, button))
         for number, (step, _panel) in enumerate(self._steps, start=1):
             self.shortcuts.add(f"Ctrl+Alt+{number}", functools.partial(self.show, step))
 
@@ -254,3 +254,7 @@ class SegmentPanel:
         self.ui.nextLabel.setText(
             nextStep(self.cohort.state.rows, isOpen=self.logic.cohort.isOpen, isTraining=self.train.state.isActive)
         )
+
+
+def _press(button: Any) -> None:
+    button.click()  # Does nothing while the button is disabled.
