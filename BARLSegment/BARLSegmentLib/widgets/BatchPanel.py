@@ -122,19 +122,19 @@ class BatchPanel:
         self._show()
 
     def _prepare(self, preparation: Preparation) -> None:
-        self.state.preparation = None  # Should it fail, there is none any more.
+        # Should it fail, there is none any more, and nothing to look after.
+        self.state.preparation = None
+        self.timer.stop()
         with self.message.telling(keep=True):
             item = next(preparation.waiting, None)
-            if item is None:
-                items = tuple(preparation.items)
-                self.state.batch = self.batch.startItems(items, preparation.model, preparation.output)
-                self.timer.start(_POLL_MS)
-            else:
+            if item is not None:
                 preparation.items.append(item)
                 self._tellPrepared(preparation)
                 self.state.preparation = preparation
-        if not self.state.isBusy:
-            self.timer.stop()
+                self.timer.start(0)
+                return
+            self.state.batch = self.batch.startItems(tuple(preparation.items), preparation.model, preparation.output)
+            self.timer.start(_POLL_MS)
 
     def _tellPrepared(self, preparation: Preparation) -> None:
         done, total = len(preparation.items), preparation.total

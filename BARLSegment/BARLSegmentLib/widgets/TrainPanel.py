@@ -265,7 +265,7 @@ class TrainPanel:
                 view.setMRMLScene(self._scene)
                 view.setMRMLPlotViewNode(node)
             table = chart.tableNode
-            view.visible = chartNode is not None and table is not None and table.GetNumberOfRows() > 1  # else no curve
+            view.visible = table is not None and table.GetNumberOfRows() > 1  # One point is no curve.
             view.fitToContent()
 
     def _plotViewNode(self, name: str) -> Node:
