@@ -96,6 +96,13 @@ def test_a_folder_without_a_cohort_is_told_and_nothing_is_open(panel: Any, tmp_p
     assert panel.ui.caseTable.isHidden()
 
 
+def test_what_looks_like_markup_is_shown_as_it_is(panel: Any, qt: Any) -> None:
+    panel.message.error("Anna's <b>scan</b> & more")
+
+    assert panel.ui.messageLabel.text == "Anna's <b>scan</b> & more"
+    assert panel.ui.messageLabel.textFormat == qt.Qt.PlainText
+
+
 def test_two_structures_of_one_name_are_refused_in_words(panel: Any, images: Path, tmp_path: Path) -> None:
     panel.ui.folderPath.currentPath = str(tmp_path / "cohort")
     panel.ui.imagesPath.currentPath = str(images)

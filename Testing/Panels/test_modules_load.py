@@ -121,17 +121,20 @@ def test_sample_scans_without_packages_say_how_to_come_by_them(segment: Any, mon
     assert "a folder with wheels" in segment.panel.cohort.ui.messageLabel.text
 
 
-def test_missing_packages_are_told_before_they_are_missed(segment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_are_told_before_they_are_missed(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    standin.application.load(ROOT / "BARLSegment" / "BARLSegment.py")
     import BARLSegmentLib.widgets.SegmentPanel as shown
     from BARLSegmentLib.logic.Requirements import TORCH
 
-    assert segment.panel.ui.setupRow.isHidden()
     monkeypatch.setattr(shown, "unfit", lambda *_: (TORCH,))
-
-    segment.enter()
-
+    segment = standin.application.widget("BARLSegment")
     assert not segment.panel.ui.setupRow.isHidden()
     assert "torch" in segment.panel.ui.setupLabel.text
+
+    monkeypatch.setattr(shown, "unfit", lambda *_: ())
+    segment.enter()
+
+    assert segment.panel.ui.setupRow.isHidden()
 
 
 def test_the_scripts_that_run_in_slicer_can_be_read() -> None:

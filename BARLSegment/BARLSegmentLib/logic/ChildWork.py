@@ -79,8 +79,9 @@ class ChildWork:
         self._folder = Path(tempfile.mkdtemp(prefix="barl-work-"))
         self._said = 0
         self._look = WorkLook()
+        python = python or pythonProgram()
         try:
-            self._process = self._start(python or pythonProgram(), os.environ if environment is None else environment)
+            self._process = self._start(python, os.environ if environment is None else environment)
             self._ask(request)
         except OSError as error:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -142,7 +143,7 @@ class ChildWork:
             file.seek(self._said)
             whole, newline, _ = file.read().rpartition(b"\n")
         self._said += len(whole) + len(newline)
-        return [json.loads(line) for line in whole.splitlines() if line.strip()]
+        return [answer for line in whole.splitlines() if (answer := _decoded(line)) is not None]
 
     def _take(self, answer: Mapping[str, Any]) -> None:
         if "share" in answer:
@@ -166,3 +167,12 @@ class ChildWork:
 
     def _path(self, name: str) -> Path:
         return self._folder / name
+
+
+def _decoded(line: bytes) -> dict[str, Any] | None:
+    """An answer; None for what a library has printed in between."""
+    try:
+        answer = json.loads(line)
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None

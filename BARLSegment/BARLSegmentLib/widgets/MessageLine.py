@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, cast
 
+import qt
 from slicer.i18n import tr as _
 
 from barl.errors import BarlError
@@ -28,6 +28,7 @@ class MessageLine:
 
     def __init__(self, label: Any) -> None:
         self._label = label
+        label.textFormat = qt.Qt.PlainText  # Names of files and cases may hold what looks like markup.
         self._depth = 0
 
     def clear(self) -> None:
@@ -80,6 +81,5 @@ class MessageLine:
 
     def _show(self, kind: str, text: str) -> None:
         self._label.setStyleSheet(f"border: 0px; border-left: 3px solid {_EDGES[kind]}; padding: 2px 6px;")
-        # Names of files and cases may hold what looks like markup.
-        self._label.setText(html.escape(text).replace("\n", "<br>"))
+        self._label.setText(text)
         self._label.show()

@@ -109,9 +109,10 @@ class NewCohortForm:
         making = self._making
         if making is None:
             return
-        look = None
+        looks: list[WorkLook] = []
         with self._message.telling(keep=True):
-            look = making.advance()
+            looks.append(making.advance())
+        look = looks[0] if looks else None
         if look is None:  # It failed, and the message says why.
             making.end()
         if look is None or look.isOver:

@@ -101,6 +101,8 @@ class SegmentPanel:
         self.timer.setInterval(AUTOSAVE_TICK_MS)
         self._tag: Any = None
         self._parameters: Any = None
+        self._hasPackages = False
+        """Looked up until they are there: asking takes tens of milliseconds."""
         self._connections = Connections()
         self.shortcuts = Shortcuts(self.widget)
         self._connect()
@@ -179,13 +181,16 @@ class SegmentPanel:
             "Ctrl+Alt+A": review.acceptRegionButton,
         }
         for key, button in buttons.items():
-            self.shortcuts.add(key, button.click)
+            self.shortcuts.add(key, functools.partial(_press, button))
         for number, (step, _panel) in enumerate(self._steps, start=1):
             self.shortcuts.add(f"Ctrl+Alt+{number}", functools.partial(self.show, step))
 
     def _showSetup(self) -> None:
         """Say it before the person runs into it: without its packages BARL can neither save nor train."""
+        if self._hasPackages:
+            return
         missing = ", ".join(each.name for each in unfit(ALL, installedVersion))
+        self._hasPackages = not missing
         self.ui.setupRow.visible = bool(missing)
         self.ui.setupLabel.setText(_("To be installed once, from the internet: {packages}.").format(packages=missing))
 
@@ -249,3 +254,7 @@ class SegmentPanel:
         self.ui.nextLabel.setText(
             nextStep(self.cohort.state.rows, isOpen=self.logic.cohort.isOpen, isTraining=self.train.state.isActive)
         )
+
+
+def _press(button: Any) -> None:
+    button.click()  # Does nothing while the button is disabled.

@@ -43,6 +43,7 @@ class BARLSegmentInSlicer(unittest.TestCase):
         self.assertTrue(self.widget.logic.cohort.isOpen, panel.cohort.ui.messageLabel.text)
         caseId = self.widget.logic.cohort.cohort.cases[0].id
         self.assertTrue(panel.editor.load(caseId), panel.editor.ui.messageLabel.text)
+        self._takes_up_and_puts_down_a_brush(panel.editor)
         self._paint(volume)
         panel.editor.save()
         while panel.editor.state.question is not None:
@@ -59,6 +60,20 @@ class BARLSegmentInSlicer(unittest.TestCase):
         before = self.widget.panel
         self.widget.onReload()
         self.assertIsNot(slicer.modules.BARLSegmentWidget.panel, before)
+
+    def test_keys_are_there_for_all_steps(self):
+        keys = self.widget.panel.shortcuts.byKey
+        self.assertTrue({f"Ctrl+Alt+{number}" for number in range(1, 6)} <= set(keys))
+        self.assertTrue(all(shortcut.enabled for shortcut in keys.values()))
+
+    def _takes_up_and_puts_down_a_brush(self, editor):
+        """The editor node tells of it, on which hiding the region's box depends."""
+        heard = []
+        forget = editor.drawing.add(heard.append)
+        editor.ui.editor.setActiveEffectByName("Paint")
+        editor.ui.editor.setActiveEffect(None)
+        forget()
+        self.assertEqual(heard, [True, False])
 
     def _paint(self, volume):
         import numpy as np
