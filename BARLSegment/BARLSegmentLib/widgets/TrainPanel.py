@@ -20,7 +20,7 @@ from BARLSegmentLib.logic.SceneTypes import Node, Scene
 from BARLSegmentLib.logic.TrainLogic import PRESETS, TrainLogic, TrainWish
 from BARLSegmentLib.widgets.Connections import Connections
 from BARLSegmentLib.widgets.MessageLine import MessageLine
-from BARLSegmentLib.widgets.TrainWords import deviceWords, eventWords, statusWords
+from BARLSegmentLib.widgets.TrainWords import deviceWords, eventWords, statusWords, takenWords
 
 TICK_MS = 500
 """Often enough for a bar that moves, and a tick takes a few milliseconds."""
@@ -185,12 +185,10 @@ class TrainPanel:
 
     def _onMethod(self, index: int) -> None:
         card = CARDS[index]
-        if card.name != self._taken.method and self._taken.settings:  # Another method has settings of its own.
+        if card.name != self._taken.method and takenWords(self._taken):  # Another method has settings of its own.
             self._taken = TrainWish(method=card.name)
             self.settings = {}
-        taken = ", ".join(f"{key} = {value}" for key, value in self._taken.settings.items())
-        words = _("With settings from BARL Trainer: {settings}.").format(settings=taken) if taken else ""
-        self.ui.methodText.setText(f"{card.sentence} {card.when_to_choose} {words}".strip())
+        self.ui.methodText.setText(f"{card.sentence} {card.when_to_choose} {takenWords(self._taken)}".strip())
         self.ui.methodCombo.setToolTip(card.reference)
 
     def _onPreset(self, index: int) -> None:
