@@ -20,7 +20,7 @@ from BARLSegmentLib.logic.SceneTypes import Node, Scene
 from BARLSegmentLib.logic.TrainLogic import PRESETS, TrainLogic, TrainWish
 from BARLSegmentLib.widgets.Connections import Connections
 from BARLSegmentLib.widgets.MessageLine import MessageLine
-from BARLSegmentLib.widgets.TrainWords import deviceWords, eventWords, statusWords, takenWords
+from BARLSegmentLib.widgets.TrainWords import deviceWords, eventWords, statusWords
 
 TICK_MS = 500
 """Often enough for a bar that moves, and a tick takes a few milliseconds."""
@@ -185,10 +185,10 @@ class TrainPanel:
 
     def _onMethod(self, index: int) -> None:
         card = CARDS[index]
-        if card.name != self._taken.method and takenWords(self._taken):  # Another method has settings of its own.
+        if card.name != self._taken.method and _takenWords(self._taken):  # Another method has settings of its own.
             self._taken = TrainWish(method=card.name)
             self.settings = {}
-        self.ui.methodText.setText(f"{card.sentence} {card.when_to_choose} {takenWords(self._taken)}".strip())
+        self.ui.methodText.setText(f"{card.sentence} {card.when_to_choose} {_takenWords(self._taken)}".strip())
         self.ui.methodCombo.setToolTip(card.reference)
 
     def _onPreset(self, index: int) -> None:
@@ -276,3 +276,12 @@ class TrainPanel:
         node.SetSingletonTag(tag)
         node.SetSaveWithScene(False)
         return self._scene.AddNode(node)
+
+
+def _takenWords(wish: TrainWish) -> str:
+    """What was handed over beside the fields of the panel, so that nothing is at work unseen; empty when nothing is."""
+    parts = [f"{key} = {value}" for key, value in wish.settings.items()]
+    parts += [_("weights of round {n}").format(n=wish.fromRound)] if wish.fromRound is not None else []
+    parts += [_("device {name}").format(name=wish.device)] if wish.device != "auto" else []
+    parts += [_("seed {n}").format(n=wish.seed)] if wish.seed else []
+    return _("From BARL Trainer: {parts}.").format(parts=", ".join(parts)) if parts else ""

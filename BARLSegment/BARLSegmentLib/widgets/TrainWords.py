@@ -10,7 +10,6 @@ from slicer.i18n import tr as _
 
 from barl.jobs import State, Status
 from BARLSegmentLib.Examination import Findings
-from BARLSegmentLib.logic.TrainLogic import TrainWish
 from BARLSegmentLib.widgets.Words import durationWord
 
 
@@ -64,15 +63,6 @@ def eventWords(event: Mapping[str, Any]) -> str:
         "stopped": _("Stopped."),
     }
     return words.get(str(kind), "")
-
-
-def takenWords(wish: TrainWish) -> str:
-    """What was handed over beside the fields of the panel, so that nothing is at work unseen; empty when nothing is."""
-    parts = [f"{key} = {value}" for key, value in wish.settings.items()]
-    parts += [_("weights of round {n}").format(n=wish.fromRound)] if wish.fromRound is not None else []
-    parts += [_("device {name}").format(name=wish.device)] if wish.device != "auto" else []
-    parts += [_("seed {n}").format(n=wish.seed)] if wish.seed else []
-    return _("From BARL Trainer: {parts}.").format(parts=", ".join(parts)) if parts else ""
 
 
 def _running(status: Status) -> str:
