@@ -229,3 +229,23 @@ def test_a_damaged_round_can_be_deleted(a_cohort: Cohort) -> None:
     use.delete(next(part for part in use.parts if part.kind is Kind.ROUND))
 
     assert a_cohort.rounds() == []
+
+
+def test_checkpoints_that_are_gone_no_longer_count_in_their_round(a_cohort: Cohort) -> None:
+    from BARLTrainerLib.logic.DiskUse import DiskUse, Kind
+
+    checkpoints = a_cohort.rounds()[0] / "checkpoints"
+    checkpoints.mkdir()
+    (checkpoints / "newest.pt").write_bytes(b"0" * 5000)
+    use = DiskUse(a_cohort)
+    while use.look():
+        pass
+    parts = {part.kind: part for part in use.parts}
+    before = parts[Kind.ROUND].bytes
+    assert parts[Kind.CHECKPOINTS].bytes == 5000
+    assert use.total == sum(part.bytes for part in use.parts) - 5000
+
+    use.delete(parts[Kind.CHECKPOINTS])
+
+    assert parts[Kind.ROUND].bytes == before - 5000
+    assert a_cohort.rounds()[0].is_dir()

@@ -412,6 +412,8 @@ def test_what_was_handed_over_is_what_barl_segment_starts(
     payload = read_spec(double.launched[0]).payload
     assert (payload["method"], payload["preset"], payload["device"], payload["seed"]) == ("barl", "thorough", "cpu", 4)
     assert payload["settings"] == {"dpr_weight": 0.5}
+    words = "From BARL Trainer: dpr_weight = 0.5, device cpu, seed 4."
+    assert words in segment.panel.train.ui.methodText.text
 
 
 def test_disk_use_is_shown_part_by_part(disk: Any, rounds: Any, a_study: Cohort) -> None:

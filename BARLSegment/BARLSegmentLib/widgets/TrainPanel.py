@@ -207,12 +207,10 @@ class TrainPanel:
 
     def _onMethod(self, index: int) -> None:
         card = CARDS[index]
-        if card.name != self._taken.method and self._taken.settings:  # Another method has settings of its own.
+        if card.name != self._taken.method and _takenWords(self._taken):  # Another method has settings of its own.
             self._taken = TrainWish(method=card.name)
             self.settings = {}
-        taken = ", ".join(f"{key} = {value}" for key, value in self._taken.settings.items())
-        words = _("With settings from BARL Trainer: {settings}.").format(settings=taken) if taken else ""
-        self.ui.methodText.setText(f"{card.sentence} {card.when_to_choose} {words}".strip())
+        self.ui.methodText.setText(f"{card.sentence} {card.when_to_choose} {_takenWords(self._taken)}".strip())
         self.ui.methodCombo.setToolTip(card.reference)
 
     def _onPreset(self, index: int) -> None:
@@ -302,3 +300,12 @@ class TrainPanel:
         node.SetSingletonTag(tag)
         node.SetSaveWithScene(False)
         return self._scene.AddNode(node)
+
+
+def _takenWords(wish: TrainWish) -> str:
+    """What was handed over beside the fields of the panel, so that nothing is at work unseen; empty when nothing is."""
+    parts = [f"{key} = {value}" for key, value in wish.settings.items()]
+    parts += [_("weights of round {n}").format(n=wish.fromRound)] if wish.fromRound is not None else []
+    parts += [_("device {name}").format(name=wish.device)] if wish.device != "auto" else []
+    parts += [_("seed {n}").format(n=wish.seed)] if wish.seed else []
+    return _("From BARL Trainer: {parts}.").format(parts=", ".join(parts)) if parts else ""

@@ -94,6 +94,9 @@ class DiskUse:
             part.path.rename(aside)
             shutil.rmtree(aside)
         self.parts = [one for one in self.parts if part.path not in (one.path, *one.path.parents)]
+        for around in self.parts:
+            if around.path in part.path.parents:
+                around.bytes -= part.bytes
 
     def roundsThatBeginFrom(self, number: int) -> list[int]:
         """Rounds that are not finished and began with the weights of this one: without it they cannot go on."""

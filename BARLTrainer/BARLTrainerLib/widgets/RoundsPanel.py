@@ -66,7 +66,6 @@ class RoundsPanel:
         self.message = MessageLine(self.ui.messageLabel)
         self.comparison = Comparison(curves, rounds, self.ui)
         self.timer = qt.QTimer(self.widget)
-        self.timer.setInterval(LOOK_MS)
         self.copyTimer = qt.QTimer(self.widget)
         self._connections = Connections()
         self._arrange()
@@ -91,10 +90,8 @@ class RoundsPanel:
         """A short look at the files; a long history comes in parts, so that the window never waits."""
         hasMore = self.rounds.look()
         self._show()
-        if hasMore:
-            qt.QTimer.singleShot(0, self.look)
-        elif self.rounds.isAnyActive:
-            self.timer.start()
+        if hasMore or self.rounds.isAnyActive:
+            self.timer.start(0 if hasMore else LOOK_MS)
         else:
             self.timer.stop()
 
