@@ -21,7 +21,6 @@ from barl.imaging import dicom
 from barl.imaging.geometry import Geometry
 from barl.imaging.integrity import check_whole, looks_like_text
 from barl.imaging.nifti import incomplete, read_nifti_voxels
-from barl.imaging.nrrd_voxels import read_nrrd_voxels
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 """Files that hold a volume; a DICOM series is a folder."""
@@ -72,9 +71,7 @@ def read_voxels(path: Path) -> tuple[Array, Geometry]:
         if reader.GetDimension() > 3:
             # Extracting drops the further axes, of which each has one entry.
             reader.SetExtractSize([*reader.GetSize()[:3], *[0] * (reader.GetDimension() - 3)])
-        array = read_nrrd_voxels(path) if path.name.lower().endswith(".nrrd") else None
-        if array is None or array.shape != tuple(reversed(reader.GetSize())):
-            array = sitk.GetArrayFromImage(reader.Execute())
+        array = sitk.GetArrayFromImage(reader.Execute())
     return array, _geometry(path, reader)
 
 
