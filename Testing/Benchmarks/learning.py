@@ -83,6 +83,7 @@ VARIANTS = {
     "barl_dpr_pcbc_regions": _barl(**REGIONS),
     "barl_dpr_regions": _barl(**DPR | {"region_weight": 0.1}),
     "barl_dpr_instances": _barl(**DPR | {"instance_weight": 0.1}),
+    "barl_dpr_no_threshold": _barl(1.7, **DPR, threshold_start=0.0, threshold_end=0.0),
     "barl_same": _barl(3.3, second_branch="same"),
     "barl_residual": _barl(4.5, second_branch="residual"),
     "barl_cross": _barl(cross_weight=0.5),
@@ -114,6 +115,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["supervised", "barl"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--preset", default="quick")
+    parser.add_argument("--base", type=int, help="filters of the networks at full resolution, to save time")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=Path("runs/learning"))
     budget = parser.add_mutually_exclusive_group(required=True)
@@ -139,7 +141,8 @@ def _steps(arguments: argparse.Namespace, variant: Variant) -> int | None:
 
 def _result_file(arguments: argparse.Namespace, labels: int, variant: str, seed: int) -> Path:
     out: Path = arguments.out
-    return out / f"{arguments.study}-{labels}-{variant}-{seed}-{_budget(arguments)}.json"
+    base = f"-base{arguments.base}" if arguments.base else ""
+    return out / f"{arguments.study}-{labels}-{variant}-{seed}-{_budget(arguments)}{base}.json"
 
 
 def _run(
@@ -155,7 +158,7 @@ def _run(
     if not note.is_file():
         options = {
             "method": variant.method,
-            "settings": variant.settings,
+            "settings": variant.settings | ({"network.base_filters": arguments.base} if arguments.base else {}),
             "seed": seed,
             "preset": arguments.preset,
             "steps": _steps(arguments, variant),
