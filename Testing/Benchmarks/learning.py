@@ -126,9 +126,11 @@ def _arguments() -> argparse.Namespace:
 
 
 def _budget(arguments: argparse.Namespace) -> str:
+    """Of a run, as part of file names."""
+    base = f"-base{arguments.base}" if arguments.base else ""
     if arguments.minutes:
-        return f"{arguments.minutes:g}min"
-    return f"{arguments.steps}steps" if arguments.steps else f"{arguments.passes}passes"
+        return f"{arguments.minutes:g}min{base}"
+    return f"{arguments.steps}steps{base}" if arguments.steps else f"{arguments.passes}passes{base}"
 
 
 def _steps(arguments: argparse.Namespace, variant: Variant) -> int | None:
@@ -141,8 +143,7 @@ def _steps(arguments: argparse.Namespace, variant: Variant) -> int | None:
 
 def _result_file(arguments: argparse.Namespace, labels: int, variant: str, seed: int) -> Path:
     out: Path = arguments.out
-    base = f"-base{arguments.base}" if arguments.base else ""
-    return out / f"{arguments.study}-{labels}-{variant}-{seed}-{_budget(arguments)}{base}.json"
+    return out / f"{arguments.study}-{labels}-{variant}-{seed}-{_budget(arguments)}.json"
 
 
 def _run(
