@@ -56,7 +56,7 @@ def read_nrrd_voxels(path: Path) -> Array | None:
         if header is None or voxels is None:
             return None
         read = _unpack if header["encoding"] in ("gzip", "gz") else _copy
-        return voxels if read(file, memoryview(voxels.reshape(-1).view(np.uint8))) else None
+        return voxels if read(file, voxels.reshape(-1).view(np.uint8).data) else None
 
 
 def _header(file: BufferedReader) -> dict[str, str] | None:
