@@ -129,16 +129,31 @@ def _views(cohort: Cohort) -> list[Row]:
         _timed("of which all but cutting and drawing", 50, lambda _: review.next()),
         _timed("of which nothing but drawing", 50, lambda _: views.render()),
     ]
-    cases.segmentationNodeOf("large").GetDisplayNode().SetVisibility(False)
-    views.render()
-    rows.append(_timed("jump without the segments", 50, jumpOnce))
-    overlay.hide()
-    views.render()
-    rows.append(_timed("jump without segments and map", 50, jumpOnce))
+    rows += _jumpInParts(jumpOnce, overlay, cases.segmentationNodeOf("large").GetDisplayNode())
     for logic in (overlay, review, cases):
         logic.cleanup()
     stage.close()
     return rows
+
+
+def _jumpInParts(jump: Callable[[int], None], overlay: OverlayLogic, segments: Any) -> list[Row]:
+    """A jump with less and less to be shown, in turns, so that a busy computer is as busy for each."""
+    names = ("jump, all shown", "jump without the map", "jump without map and segments")
+    measured: dict[str, list[Row]] = {name: [] for name in names}
+    for _ in range(REPEATS):
+        for name in names:
+            overlay.show(overlay.mapNode) if name == names[0] else overlay.hide()
+            segments.SetVisibility2DFill(False)
+            segments.SetVisibility(name != names[2])
+            jump(0)
+            measured[name].append(_timed(name, 50, jump, repeats=1))
+    return [_median(rows) for rows in measured.values()]
+
+
+def _median(rows: list[Row]) -> Row:
+    clock = statistics.median(row.clock_ms for row in rows)
+    processor = statistics.median(row.processor_ms for row in rows)
+    return Row(rows[0].name, clock, processor, rows[0].limit_ms)
 
 
 def _monitor(folder: Path) -> list[Row]:
@@ -165,10 +180,7 @@ def _monitor(folder: Path) -> list[Row]:
     drawing = _timed("of which drawing the curves anew", 10, lambda _: _drawAgain(monitor))
     monitor.cleanup()
     stage.close()
-    clock, processor = (
-        statistics.median(values) for values in zip(*((r.clock_ms, r.processor_ms) for r in new), strict=True)
-    )
-    return [catching_up, Row(new[0].name, clock, processor, 10), drawing]
+    return [catching_up, _median(new), drawing]
 
 
 def _drawAgain(monitor: MonitorLogic) -> None:
