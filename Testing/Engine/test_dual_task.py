@@ -44,7 +44,7 @@ def test_the_branches_are_the_segmentation_and_the_distance_turned_into_one(name
     torch.testing.assert_close(first, logits)
     assert float(distance.detach().abs().max()) <= 1
     assert not second[:, 0].any()
-    torch.testing.assert_close(second[:, 1:], 30 * distance)
+    torch.testing.assert_close(second[:, 1:], method.settings.steepness * 10 * distance)
 
 
 def test_steepness_counts_per_voxel_whatever_the_reach(name: str, a_batch: Batch) -> None:
@@ -119,6 +119,17 @@ def test_of_several_classes_one_a_step_is_measured(a_batch: Batch) -> None:
     assert len(set(terms)) == 3
 
 
+def test_the_distance_head_moves_its_logits_no_faster_than_the_other_head(a_batch: Batch) -> None:
+    """At the surface, one more of the head's own units is one more logit: neither task drowns the other's gradient."""
+    method, model = built("dbisl")
+    with torch.no_grad():
+        model.distance_head.weight.zero_()
+        model.distance_head.bias.zero_()
+    logits = method.predict(model, a_batch.strong)[:, 1, 1]
+    (moved,) = torch.autograd.grad(logits.mean(), model.distance_head.bias)
+    assert float(moved) == pytest.approx(1.0)
+
+
 def test_two_tasks_that_agree_have_no_consistency_term(a_batch: Batch) -> None:
     """Both heads undecided everywhere: p = 1/2 is distance 0, in both directions."""
     method, model = built("dbisl")
@@ -127,7 +138,7 @@ def test_two_tasks_that_agree_have_no_consistency_term(a_batch: Batch) -> None:
             parameter.zero_()
     assert float(method.training_step(model, a_batch, END).terms["consistency"]) == pytest.approx(0, abs=1e-10)
     with torch.no_grad():
-        model.distance_head.bias.fill_(1.0)
+        model.distance_head.bias.fill_(5.0)
     assert float(method.training_step(model, a_batch, END).terms["consistency"]) > 0.1
 
 

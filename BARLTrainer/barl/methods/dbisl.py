@@ -67,9 +67,10 @@ class Settings:
     reach_voxels: int = 10
     """Distance in voxels from which all is equally far: beyond it a border is out of sight of most patches."""
 
-    steepness: float = 3.0
-    """k of the sigmoid that makes distances probabilities, 1 / voxel: 0.95 one voxel inside. DTC's 1,500 on a map of
-    whole organs is a step whose gradient is nearly always 0."""
+    steepness: float = 1.0
+    """k of the sigmoid that makes distances probabilities, 1 / voxel: 0.73 one voxel inside, 0.95 three voxels. At 3,
+    the distance head's gradient drowns the other one's, and both learn half as fast (docs/lab-notes.md); DTC's 1,500 on
+    a map of whole organs is a step whose gradient is nearly always 0."""
 
     smoothness_voxels: float = 0.15
     """h of the kernel exp(-r / h) that makes probabilities distances, in voxels. Larger ones blur: the center of a ball
