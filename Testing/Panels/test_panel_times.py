@@ -1,4 +1,8 @@
-"""How long a person waits: times of this process, not of the wall, for other programs run beside the tests."""
+"""How long a person waits: times of this process, not of the wall, for other programs run beside the tests.
+
+Limits are wide, for computers differ: these tests notice work that grows with the cohort. The goals are compared in
+``Testing/Benchmarks/panel_time.py``.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +71,7 @@ def test_predictions_of_300_cases_come_into_the_tables_in_short_steps(
     gc.enable()
 
     assert segment.panel.review.ui.predictionTable.rowCount == CASES
-    assert longest < 0.05
+    assert longest < 0.25
 
 
 def test_many_long_rounds_keep_the_engineers_window_alive(standin: StandIn, a_cohort_folder: Path) -> None:
@@ -89,5 +93,5 @@ def test_many_long_rounds_keep_the_engineers_window_alive(standin: StandIn, a_co
         longest = max(longest, seconds(panel.rounds.look))
 
     assert len(panel.rounds.rounds.histories[folders[-1]].losses) > 1000
-    assert longest < 0.05
-    assert seconds(panel.rounds.refresh) < 0.2
+    assert longest < 0.25
+    assert seconds(panel.rounds.refresh) < 1.0

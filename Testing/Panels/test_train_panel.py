@@ -221,7 +221,7 @@ def test_a_tick_of_the_panel_does_not_keep_the_window_waiting(train: Any, proces
         train.tick()
         longest = max(longest, time.thread_time() - begun)
 
-    assert longest < 0.05
+    assert longest < 0.25
 
 
 def test_leaving_the_module_does_not_end_the_training(train: Any, an_open_module: Any, process: FilesOnly) -> None:

@@ -357,12 +357,12 @@ def commandsOf(*codes: str, told: list[Finished] | None = None) -> Any:
 
 def test_an_installation_runs_one_command_after_the_other_and_waits_for_none() -> None:
     told: list[Finished] = []
-    steps = commandsOf("import time; print('ä'); time.sleep(1.0)", "raise SystemExit(2)", told=told)
+    steps = commandsOf("import time; print('ä'); time.sleep(2.0)", "raise SystemExit(2)", told=told)
     installation = Installation(steps, CHILD)
     begun = time.monotonic()
     installation.start()
     assert not installation.look()
-    assert time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun < 2.0
 
     ended(installation)
 
