@@ -190,7 +190,7 @@ def _report(
         statements=(
             "The scans are synthetic. Nothing here says how well a method does on patients.",
             "Both methods saw the same annotations and took the same number of steps; a step of BARL looks "
-            "at unlabeled patches as well and takes twice as long.",
+            "at unlabeled patches as well and takes two to three times as long.",
             "The loss is that on annotated patches. BARL's is a sum over four scales of its decoder, so the two "
             "curves are not on one scale.",
             f"The pictured scans are the best, the middle and the worst by BARL's mean Dice of the {len(hidden)}.",
