@@ -43,9 +43,10 @@ class Settings:
     reach_voxels: int = 10
     """Distance in voxels from which all is equally far: a patch rarely shows a whole organ to scale its map by."""
 
-    steepness: float = 3.0
-    """k of the sigmoid that makes distances probabilities, 1 / voxel: 0.95 one voxel inside. The published 1,500 on a
-    map of whole organs is a step whose gradient is nearly always 0: the distances would never learn from it."""
+    steepness: float = 1.0
+    """k of the sigmoid that makes distances probabilities, 1 / voxel: 0.73 one voxel inside. At 3 the distance head
+    lost a class altogether (docs/lab-notes.md); the published 1,500 on a map of whole organs is a step whose gradient
+    is nearly always 0: the distances would never learn from it."""
 
     def __post_init__(self) -> None:
         for name in ("distance_weight", "consistency_weight"):
