@@ -23,10 +23,10 @@ from barl.imaging import Geometry
 from barl.inference.model_folder import ModelCard
 from barl.networks import STRIDE, ResVNet, VNet
 from barl.networks.network import NetworkSettings
+from barl.presets import PRESETS
 from barl.training.job import TrainingJob
 from barl.training.memory import Step, memory_limit_bytes, smaller_patch
 from barl.training.plan import Plan, fit_patch, make_plan, read_plan, write_plan
-from barl.training.presets import PRESETS
 from barl.training.sides import names_a_side
 
 CPU = torch.device("cpu")

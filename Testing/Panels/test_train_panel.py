@@ -95,7 +95,7 @@ def test_the_preset_proposes_a_time_and_reaches_the_engine(an_open_module: Any, 
 
 
 def test_the_presets_are_those_of_the_engine(segment: Any) -> None:
-    from barl.training.presets import PRESETS as engines
+    from barl.presets import PRESETS as engines
     from BARLSegmentLib.widgets.TrainPanel import PRESETS
 
     assert {preset.name: preset.minutes for preset in PRESETS} == {n: preset.minutes for n, preset in engines.items()}

@@ -32,7 +32,7 @@ from barl.jobs import (
 )
 from barl.jobs.processes import Process
 from barl.jobs.status import write_launched
-from barl.training.presets import PRESETS as ENGINES_PRESETS
+from barl.presets import PRESETS as ENGINES_PRESETS
 from BARLSegmentLib.logic.JobProcesses import DetachedProcesses
 from BARLSegmentLib.logic.TrainLogic import PRESETS, TrainLogic, TrainWish
 

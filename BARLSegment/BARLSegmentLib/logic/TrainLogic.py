@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from barl import presets
 from barl.catalog import card
 from barl.cohort import Cohort, Role
 from barl.errors import BarlError, CohortError, InputError, JobError, SettingsError
@@ -16,8 +17,8 @@ from barl.jobs.status import read_launched
 from BARLSegmentLib.logic.JobProcesses import JobProcesses
 
 KIND = "train"
-PRESETS = ("quick", "standard", "thorough")
-"""Names of the engine's presets; a test compares them with its own."""
+PRESETS = tuple(presets.PRESETS)
+"""Names of the presets."""
 
 GRACE_SECONDS = 10.0
 """For a step and a checkpoint; who has more patience only asks."""

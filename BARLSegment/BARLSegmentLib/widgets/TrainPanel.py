@@ -11,6 +11,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from barl import presets
 from barl.catalog import CARDS
 from barl.jobs import State, Status
 from BARLSegmentLib.Examination import Examination, Findings
@@ -26,27 +27,7 @@ TICK_MS = 500
 """Often enough for a bar that moves, and a tick takes a few milliseconds."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainPreset:
-    """How thorough a training is to be; ``barl.training.presets`` says what that means for voxels and patches."""
-
-    name: str
-    minutes: float
-    """Proposed with it."""
-
-
-PRESETS = (
-    TrainPreset(name="quick", minutes=10.0),
-    TrainPreset(name="standard", minutes=60.0),
-    TrainPreset(name="thorough", minutes=480.0),
-)
-
-
-def _presetFor(wish: TrainWish) -> TrainPreset:
-    """The one that is named, else the one that fits the minutes, as the engine chooses."""
-    name = wish.preset or ("quick" if wish.minutes <= 20 else "standard" if wish.minutes <= 120 else "thorough")
-    return next(preset for preset in PRESETS if preset.name == name)
-
+PRESETS = tuple(presets.PRESETS.values())
 
 _MOST_EVENTS = 200
 _MAY_RESUME = (State.STOPPED, State.INTERRUPTED, State.FAILED)
@@ -162,7 +143,8 @@ class TrainPanel:
         index = [card.name for card in CARDS].index(wish.method)
         self.ui.methodCombo.currentIndex = index
         self.ui.minutesSpin.value = wish.minutes
-        self.ui.presetCombo.currentIndex = PRESETS.index(_presetFor(wish))
+        preset = presets.PRESETS[wish.preset] if wish.preset else presets.preset_for(wish.minutes)
+        self.ui.presetCombo.currentIndex = PRESETS.index(preset)
         self._onMethod(index)
 
     def stop(self) -> None:

@@ -19,8 +19,8 @@ from barl.inference.model_folder import ModelCard, read_card
 from barl.jobs import JobFolder, JobSpec, State, Status, read_spec, write_spec, write_status
 from barl.methods.factory import make_method, method_class, settings_from
 from barl.networks import NetworkSettings
+from barl.presets import PRESETS, preset_for
 from barl.records import Fields
-from barl.training.presets import PRESETS
 from barl.training.settings import TrainingSettings
 from barl.training.views import ViewSettings
 
@@ -83,7 +83,7 @@ class TrainingJob:
         """The preset asked for, or the one that fits the minutes."""
         if self.preset or self.minutes is None:
             return self.preset or "standard"
-        return "quick" if self.minutes <= 20 else "standard" if self.minutes <= 120 else "thorough"
+        return preset_for(self.minutes).name
 
     @property
     def budget_seconds(self) -> float:

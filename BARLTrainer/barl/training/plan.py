@@ -23,10 +23,10 @@ from barl.inference.devices import Precision
 from barl.inference.model_folder import ModelCard
 from barl.inference.sliding_window import Size
 from barl.networks import STRIDE
+from barl.presets import PRESETS
 from barl.records import format_stamp, read_fields
 from barl.training.job import TrainingJob
 from barl.training.memory import SMALLEST_AXIS, Step, patch_within
-from barl.training.presets import PRESETS
 from barl.training.sides import names_a_side
 
 FORMAT_VERSION = 1
