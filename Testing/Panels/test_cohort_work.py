@@ -216,6 +216,24 @@ def test_series_of_slicers_database_become_cases_without_names(a_database: Any, 
     assert b"Doe" not in image.read_bytes()
 
 
+def test_series_do_not_write_over_an_image_that_is_there(a_database: Any, form: Any, segment: Any) -> None:
+    import qt
+
+    ui = segment.panel.cohort.ui
+    mine = Path(ui.folderPath.currentPath) / "images" / "case_01.nrrd"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("the user's own")
+    ui.sourceCombo.currentIndex = 2
+    ui.seriesList.item(1).setCheckState(qt.Qt.Checked)
+
+    form.create()
+    while form.isMaking:
+        form.poll()
+
+    assert "would be written over" in ui.messageLabel.text
+    assert mine.read_text() == "the user's own"
+
+
 def test_no_series_is_taken_unasked(a_database: Any, form: Any, segment: Any) -> None:
     segment.panel.cohort.ui.sourceCombo.currentIndex = 2
 

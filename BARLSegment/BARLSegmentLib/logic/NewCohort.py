@@ -8,8 +8,7 @@ from pathlib import Path
 from barl.cohort import Cohort, LabelTable, Modality
 from barl.cohort.layout import case_id_from, checked_case_id
 from barl.errors import ImageError
-from barl.imaging import write_volume
-from BARLSegmentLib.logic.NewCohortFiles import imagePath, newCohort, refuseSameIds, refuseTaken
+from BARLSegmentLib.logic.NewCohortFiles import addVoxels, newCohort, refuseSameIds, refuseTaken
 from BARLSegmentLib.logic.SceneTypes import Node
 from BARLSegmentLib.logic.VolumeNodes import refuseNoVolume, volumeOf
 
@@ -28,9 +27,7 @@ def cohortFromVolumes(
     with newCohort(folder, name=name, modality=modality, labels=labels) as cohort:
         refuseTaken(cohort.folder, ids)
         for caseId, node in zip(ids, volumeNodes, strict=True):
-            volume = volumeOf(node)
-            write_volume(imagePath(cohort.folder, caseId), volume.array, volume.geometry)
-            cohort.add_case(imagePath(cohort.folder, caseId), case_id=caseId)
+            addVoxels(cohort, caseId, volumeOf(node))
     return cohort
 
 

@@ -13,7 +13,7 @@ from barl.cohort import Cohort, LabelTable, Modality
 from barl.cohort.layout import CohortLayout, checked_case_id
 from barl.cohort.lock import LOCK_FILE
 from barl.errors import CohortError, ImageError
-from barl.imaging import read_volume, write_volume
+from barl.imaging import Volume, read_volume, write_volume
 from barl.imaging.chosen_images import checked_images, found_images
 
 OnProgress = Callable[[float, str], None]
@@ -68,9 +68,7 @@ def cohortFromStaged(
         refuseTaken(cohort.folder, ids)
         for index, (caseId, path) in enumerate(zip(ids, staged, strict=True)):
             onProgress(index / len(staged), caseId)
-            volume = read_volume(path)
-            write_volume(imagePath(cohort.folder, caseId), volume.array, volume.geometry)
-            cohort.add_case(imagePath(cohort.folder, caseId), case_id=caseId)
+            addVoxels(cohort, caseId, read_volume(path))
     return cohort
 
 
@@ -94,18 +92,17 @@ def cohortFromSeries(
         onProgress: see ``OnProgress``.
 
     Raises:
-        CohortError: there is a cohort already.
+        CohortError: there is a cohort already, or an image would be written over.
         ImageError: a series cannot be read.
         StorageError: the folder cannot be written, or the disk is full.
     """
     with newCohort(folder, name=name, modality=modality, labels=labels) as cohort:
+        refuseTaken(cohort.folder, list(series))
         for index, (caseId, files) in enumerate(series.items()):
             onProgress(index / len(series), caseId)
             with _gathered(files, cohort.folder) as place:
                 volume = read_volume(place)
-            image = cohort.folder / IMAGES / f"{caseId}.nrrd"
-            write_volume(image, volume.array, volume.geometry)
-            cohort.add_case(image, case_id=caseId)
+            addVoxels(cohort, caseId, volume)
     return cohort
 
 
@@ -139,9 +136,11 @@ def newCohort(folder: Path, *, name: str, modality: Modality, labels: LabelTable
         raise
 
 
-def imagePath(folder: Path, caseId: str) -> Path:
-    """Where a cohort keeps the image of a case that came from the scene."""
-    return folder / IMAGES / f"{caseId}.nrrd"
+def addVoxels(cohort: Cohort, caseId: str, volume: Volume) -> None:
+    """A case whose image the cohort writes itself."""
+    path = _imagePath(cohort.folder, caseId)
+    write_volume(path, volume.array, volume.geometry)
+    cohort.add_case(path, case_id=caseId)
 
 
 def refuseTaken(folder: Path, ids: Sequence[str]) -> None:
@@ -150,12 +149,16 @@ def refuseTaken(folder: Path, ids: Sequence[str]) -> None:
     Raises:
         CohortError: names them.
     """
-    taken = [str(path) for path in (imagePath(folder, caseId) for caseId in ids) if path.exists()]
+    taken = [str(path) for path in (_imagePath(folder, caseId) for caseId in ids) if path.exists()]
     if taken:
         raise CohortError(
             f"These files are there already and would be written over: {', '.join(taken)}. Nothing was made. "
             "Choose another folder for the cohort, or other ids."
         )
+
+
+def _imagePath(folder: Path, caseId: str) -> Path:
+    return folder / IMAGES / f"{caseId}.nrrd"
 
 
 def refuseSameIds(ids: Sequence[str]) -> None:
