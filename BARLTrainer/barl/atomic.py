@@ -19,6 +19,19 @@ _BUSY_RETRIES = 50 if os.name == "nt" else 0  # Windows refuses to replace a fil
 _BUSY_PAUSE_S = 0.02
 
 
+TEMPORARY_PREFIX = ".tmp-"
+"""Of what is not whole yet, or is on its way out; a crash may leave it behind."""
+
+
+def temporary_name(suffix: str = "") -> str:
+    """A name that nothing else in a folder has.
+
+    Args:
+        suffix: for writers that choose a format by it.
+    """
+    return f"{TEMPORARY_PREFIX}{uuid.uuid4().hex[:12]}{suffix}"
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the target's folder; on success it replaces the target.
@@ -30,7 +43,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: the folder cannot be written, or the disk is full.
     """
-    temporary = path.with_name(f".tmp-{uuid.uuid4().hex[:12]}{''.join(path.suffixes[-2:])}")
+    temporary = path.with_name(temporary_name("".join(path.suffixes[-2:])))
     try:
         with storage_errors(path):
             make_folder(path.parent)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from barl.atomic import storage_errors
+from barl.atomic import storage_errors, temporary_name
 from barl.cohort import Cohort
-from barl.cohort.layout import TEMPORARY_PREFIX, CohortLayout
+from barl.cohort.layout import CohortLayout
 from barl.errors import InputError, JobError
 from barl.jobs import JobFolder, State, read_spec, read_status
 from barl.jobs.status import read_launched
@@ -90,7 +89,7 @@ class DiskUse:
             raise JobError(f"{part.path} holds what was brought or drawn, and is not deleted here.")
         self._refuseInUse(part)
         with storage_errors(part.path):
-            aside = part.path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex[:12]}")
+            aside = part.path.with_name(temporary_name())
             part.path.rename(aside)
             shutil.rmtree(aside)
         self.parts = [one for one in self.parts if part.path not in (one.path, *one.path.parents)]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import uuid
 from collections.abc import Generator
 from pathlib import Path
 
-from barl.atomic import storage_errors
+from barl.atomic import storage_errors, temporary_name
 from barl.cohort import Cohort
 from barl.errors import InputError, JobError, StorageError
 from barl.jobs import JobFolder
@@ -45,7 +44,7 @@ def exporting(roundFolder: Path, target: Path) -> Generator[float, None, None]:
     if digest is None:
         raise JobError(f"{roundFolder} has no model: its training did not get that far. Choose a finished round.")
     _refuseForeign(target, roundFolder, digest)
-    temporary = target.with_name(f".tmp-{uuid.uuid4().hex[:12]}")
+    temporary = target.with_name(temporary_name())
     try:
         with storage_errors(target):
             temporary.mkdir(parents=True)
@@ -81,7 +80,7 @@ def _takePlace(temporary: Path, target: Path) -> None:
     if not target.exists():
         temporary.rename(target)
         return
-    former = target.with_name(f".tmp-{uuid.uuid4().hex[:12]}")
+    former = target.with_name(temporary_name())
     target.rename(former)
     temporary.rename(target)
     shutil.rmtree(former, ignore_errors=True)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from barl.atomic import discard, replacing, write_json
-from barl.cohort.layout import SEGMENTATION_SUFFIX, TEMPORARY_PREFIX, next_number, number_name, numbered
+from barl.atomic import TEMPORARY_PREFIX, discard, replacing, temporary_name, write_json
+from barl.cohort.layout import SEGMENTATION_SUFFIX, next_number, number_name, numbered
 from barl.cohort.lock import folder_lock
 from barl.cohort.schema import SOURCES, AnnotationVersion, Coverage
 from barl.errors import CohortError
@@ -86,7 +85,7 @@ def store(folder: Path, write: Callable[[Path], None], origin: Origin, *, locked
         LockedError: another process holds the lock for too long.
         StorageError: the folder cannot be written, or the disk is full; nothing was changed.
     """
-    incoming = folder / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex[:12]}{SEGMENTATION_SUFFIX}"
+    incoming = folder / temporary_name(SEGMENTATION_SUFFIX)
     try:
         with replacing(incoming) as temporary:
             write(temporary)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from barl.atomic import discard, replacing, storage_errors
-from barl.cohort.layout import TEMPORARY_PREFIX, image_suffix
+from barl.atomic import discard, replacing, storage_errors, temporary_name
+from barl.cohort.layout import image_suffix
 from barl.errors import CohortError, ImageError
 
 _HEADER_SUFFIXES = (".mhd", ".nhdr", ".hdr", ".img")
@@ -54,7 +53,7 @@ def staged_copy(image: Path, folder: Path) -> Iterator[Path]:
             f"{image} keeps header and voxels in two files and cannot be copied as one. "
             "Add it without copying, or save it as .nrrd, .nii.gz or .mha first."
         )
-    staged = folder / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex[:12]}{suffix}"
+    staged = folder / temporary_name(suffix)
     try:
         _copy(image, staged)
         yield staged

@@ -12,7 +12,6 @@ from barl.errors import CohortError
 
 MAX_ID_LENGTH = 64
 SEGMENTATION_SUFFIX = ".seg.nrrd"
-TEMPORARY_PREFIX = ".tmp-"
 
 _IMAGE_SUFFIXES = (".seg.nrrd", ".nii.gz", ".nrrd", ".nhdr", ".nii", ".mha", ".mhd", ".hdr", ".img", ".dcm")
 _WINDOWS_DEVICES = {"CON", "PRN", "AUX", "NUL"} | {f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from barl.atomic import storage_errors, write_json
+from barl.atomic import storage_errors, temporary_name, write_json
 from barl.cohort import UNKNOWN, AnnotationVersion, Cohort, CoverageKind, Role, prediction_path
 from barl.errors import InputError, JobFailedError
 from barl.evaluation.annotator import Cost, Desk, draw_case
@@ -234,7 +233,7 @@ def _is_complete(version: AnnotationVersion | None) -> bool:
 @contextmanager
 def _appearing(folder: Path) -> Iterator[Path]:
     """A folder that is there when it is whole."""
-    made = folder.with_name(f".tmp-{uuid.uuid4().hex[:12]}")
+    made = folder.with_name(temporary_name())
     with storage_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
