@@ -3,7 +3,8 @@
     python Testing/Benchmarks/learning.py hippocampus --data DATA/hippocampus --labels 3 8 --seeds 0 1 2 \
         --variants supervised mean_teacher barl --steps 400 --out runs/learning
 
-writes for each label count a table (Markdown) and a plot (PNG, where matplotlib is installed) of all that is done.
+writes for each label count a table (Markdown) and two plots (PNG, where matplotlib is installed) of all that is done:
+Dice with its spread, and Dice against the processor's seconds, which say more than a clock that other programs hold up.
 A run is an ordinary training job. Runs that are done are skipped, one that was cut short goes on from its checkpoint:
 the same command may be given again at any time. The last checkpoint is measured, on cases that chose nothing.
 
@@ -16,7 +17,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
 import statistics
 import time
 from collections.abc import Sequence
@@ -26,13 +26,14 @@ from typing import Any
 
 import plots
 import studies
+from finished_jobs import finish
 
 from barl.atomic import write_json
 from barl.catalog import card
 from barl.evaluation import CaseScores, score_case
 from barl.imaging.segmentations import read_labels
 from barl.inference.batch import case_name, segment_files
-from barl.jobs import JobFolder, State, launch, read_status
+from barl.jobs import JobFolder
 from barl.training.job import create
 
 
@@ -169,18 +170,8 @@ def _run(
         }
         note.write_text(create(cohort.folder, options).name, encoding="utf-8")
     folder = cohort.folder / "rounds" / note.read_text(encoding="utf-8")
-    _finish(folder)
-    return _measure(study, parts, folder, arguments.device) | _facts(folder)
-
-
-def _finish(folder: Path) -> None:
-    """Start or go on with a job, and wait for its end."""
-    if read_status(folder).state is not State.FINISHED:
-        launch(folder, environment={**os.environ, "PYTHONUNBUFFERED": "1"})
-    while (status := read_status(folder)).state.is_active:
-        time.sleep(2)
-    if status.state is not State.FINISHED:
-        raise SystemExit(f"{folder} ended as {status.state.value}: {status.error}")
+    taken = finish(folder)
+    return _measure(study, parts, folder, arguments.device) | _facts(folder) | taken
 
 
 def _measure(study: studies.Study, parts: studies.Split, folder: Path, device: str) -> dict[str, Any]:
@@ -234,8 +225,8 @@ def write_table(study: studies.Study, labels: int, arguments: argparse.Namespace
     lines = [
         f"{study.name}, {labels} annotated, {study.held_out} held out, {_budget(arguments)}, preset {arguments.preset}",
         "",
-        f"| variant | seeds | steps | minutes | {' | '.join(study.labels)} | mean Dice |",
-        "|---" * (5 + len(study.labels)) + "|",
+        f"| variant | seeds | steps | processor minutes | memory, MiB | {' | '.join(study.labels)} | mean Dice |",
+        "|---" * (6 + len(study.labels)) + "|",
         *(_row(name, study, runs) for name, runs in done.items()),
     ]
     text = "\n".join(lines) + "\n"
@@ -247,6 +238,16 @@ def write_table(study: studies.Study, labels: int, arguments: argparse.Namespace
             title=lines[0],
             path=arguments.out / f"{stem}.png",
         )
+        plots.times(
+            {
+                name: [
+                    (run["processor_seconds"], _mean_dice(study, run)) for run in runs if run.get("processor_seconds")
+                ]
+                for name, runs in done.items()
+            },
+            title=lines[0],
+            path=arguments.out / f"{stem}-seconds.png",
+        )
 
 
 def _mean_dice(study: studies.Study, run: dict[str, Any]) -> float:
@@ -257,9 +258,15 @@ def _row(variant: str, study: studies.Study, runs: Sequence[dict[str, Any]]) -> 
     by_class = [[statistics.mean(_numbers(run["dice"][name])) for run in runs] for name in study.labels]
     means = [statistics.mean(values) for values in zip(*by_class, strict=True)]
     steps = "/".join(str(run["steps"]) for run in runs)
-    minutes = statistics.mean(run["seconds"] for run in runs) / 60
+    minutes = _largest([run.get("processor_seconds") for run in runs], "{:.1f}", 60)
+    memory = _largest([run.get("memory_mib") for run in runs], "{:,.0f}")
     cells = " | ".join(_spread(values) for values in (*by_class, means))
-    return f"| {variant} | {len(runs)} | {steps} | {minutes:.1f} | {cells} |"
+    return f"| {variant} | {len(runs)} | {steps} | {minutes} | {memory} | {cells} |"
+
+
+def _largest(values: Sequence[float | None], form: str, unit: float = 1.0) -> str:
+    known = _numbers(values)
+    return form.format(max(known) / unit) if known else ""
 
 
 def _numbers(values: Sequence[float | None]) -> list[float]:

@@ -40,6 +40,34 @@ def means(results: Mapping[str, Sequence[float]], *, title: str, path: Path) -> 
     pyplot.close(figure)
 
 
+def times(results: Mapping[str, Sequence[tuple[float, float]]], *, title: str, path: Path) -> None:
+    """A dot a run at (seconds, Dice), its variant's name beside the last of them."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7.5, 4.5))
+    for number, (name, runs) in enumerate(results.items()):
+        if not runs:
+            continue
+        color = pyplot.get_cmap("tab20")(number % 20)
+        axes.plot(*zip(*runs, strict=True), "o", color=color, markersize=6)
+        middle = statistics.mean(seconds for seconds, _ in runs), statistics.mean(dice for _, dice in runs)
+        axes.annotate(name, middle, (7, -3), textcoords="offset points", fontsize=8, color=_INK)
+    axes.set_xlabel("processor seconds of the training")
+    axes.set_ylabel("mean Dice of the held-out cases")
+    axes.set_title(title, fontsize=9, color=_INK, loc="left")
+    axes.margins(x=0.18)
+    axes.grid(color="#e6e6e6")
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)
+
+
 def costs(curves: Mapping[str, Any], units: Mapping[str, str], *, path: Path) -> None:
     """Dice against cost: a panel a unit, a line a strategy and seed, a dashed line at 95 % of everything annotated.
 

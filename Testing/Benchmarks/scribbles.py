@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from finished_jobs import finish
 
 from barl.atomic import write_json
 from barl.cohort import Cohort, Coverage, CoverageKind, Label, LabelTable, Modality, Role, default_color
@@ -27,7 +27,7 @@ from barl.evaluation import score_case
 from barl.imaging.annotations import import_annotation, load_annotation
 from barl.imaging.segmentations import read_labels
 from barl.inference.batch import case_name, segment_files
-from barl.jobs import JobFolder, State, launch, read_status
+from barl.jobs import JobFolder
 from barl.training.job import create
 
 HELD_OUT = 40
@@ -85,7 +85,7 @@ def _run(images: Sequence[Path], kind: str, seed: int, arguments: argparse.Names
         wish |= {"preset": "quick", "predict": False, "settings": {"network.base_filters": arguments.base}}
         note.write_text(create(cohort.folder, wish).name, encoding="utf-8")
     folder = cohort.folder / "rounds" / note.read_text(encoding="utf-8")
-    _finish(folder)
+    finish(folder)
     segment_files(JobFolder(folder).model, held_out, folder / "held_out", device=arguments.device)
     dice: dict[str, list[float]] = {name: [] for name in NAMES}
     for image in held_out:
@@ -124,16 +124,6 @@ def _known(cohort: Cohort) -> float:
     """Share of the annotated cases' voxels that are known."""
     versions = [cohort.annotation(case.id) for case in cohort.cases]
     return statistics.mean(float((load_annotation(cohort, one) != 255).mean()) for one in versions if one is not None)
-
-
-def _finish(folder: Path) -> None:
-    """Start or go on with a job, and wait for its end."""
-    if read_status(folder).state is not State.FINISHED:
-        launch(folder, environment={**os.environ, "PYTHONUNBUFFERED": "1"})
-    while (status := read_status(folder)).state.is_active:
-        time.sleep(2)
-    if status.state is not State.FINISHED:
-        raise SystemExit(f"{folder} ended as {status.state.value}: {status.error}")
 
 
 def _table(arguments: argparse.Namespace) -> str:
