@@ -42,6 +42,7 @@ def main() -> None:
         seeds=tuple(arguments.seeds),
         rounds=arguments.rounds,
         start_cases=arguments.start_cases,
+        start_slices=arguments.start_slices,
         cases_per_round=arguments.cases_per_round,
         slices_per_round=arguments.slices_per_round,
         regions_per_round=arguments.regions_per_round,
@@ -72,6 +73,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--refine-steps", type=int, help="later trainings go on from the weights before")
     parser.add_argument("--start-cases", type=int, default=3)
+    parser.add_argument("--start-slices", type=int, help="so many slices of each first case instead of all of it")
     parser.add_argument("--cases-per-round", type=int, default=4)
     parser.add_argument("--slices-per-round", type=int, default=24)
     parser.add_argument("--regions-per-round", type=int, default=60)

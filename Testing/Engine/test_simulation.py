@@ -133,6 +133,16 @@ def test_every_strategy_annotates_its_own_way_from_one_start_and_is_not_repeated
     assert page.is_file()
 
 
+def test_the_first_cases_may_be_annotated_in_a_few_slices_alone(
+    a_cohort: Cohort, truth: dict[str, Path], tmp_path: Path, trained: list[str]
+) -> None:
+    simulate(a_cohort, truth, tmp_path / "out", asked(strategies=("cases",), start_slices=2))
+    (first,) = known(tmp_path / "out" / "cohorts" / "start-0").values()
+    assert first == ("slices", 2 * 24 * 32)
+    told = json.loads((tmp_path / "out" / "curves.json").read_text(encoding="utf-8"))["points"]
+    assert [(one["cost"]["slices_touched"], one["cost"]["voxels_changed"]) for one in told[:1]] == [(2, 2 * 10 * 12)]
+
+
 def test_later_trainings_may_go_on_from_the_weights_before_and_all_get_as_many_steps(
     a_cohort: Cohort, truth: dict[str, Path], tmp_path: Path, trained: list[str]
 ) -> None:

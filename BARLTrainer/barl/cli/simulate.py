@@ -27,10 +27,13 @@ def simulate(
     refine_steps: Annotated[
         int | None, typer.Option(min=1, help="Later trainings go on from the weights before, for so many steps.")
     ] = None,
-    start_cases: Annotated[int, typer.Option(min=1, help="Cases annotated completely at the beginning.")] = 2,
+    start_cases: Annotated[int, typer.Option(min=1, help="Cases annotated at the beginning.")] = 2,
+    start_slices: Annotated[
+        int | None, typer.Option(min=1, help="So many slices of each of them; the whole case when not given.")
+    ] = None,
     cases: Annotated[int, typer.Option(min=1, help="A round's cases, for cases and slices.")] = 2,
     slices: Annotated[int, typer.Option(min=1, help="A round's slices.")] = 8,
-    axis: Annotated[int, typer.Option(min=0, max=2, help="With slices: 0 slice, 1 row, 2 column.")] = 0,
+    axis: Annotated[int, typer.Option(min=0, max=2, help="Of slices: 0 slice, 1 row, 2 column.")] = 0,
     regions: Annotated[int, typer.Option(min=1, help="A round's regions.")] = 20,
     margin_mm: Annotated[float, typer.Option(min=0, help="What is looked at around a region.")] = 2.0,
     elsewhere: Annotated[str, typer.Option(help="Outside of corrected regions: unknown or accepted.")] = "unknown",
@@ -59,6 +62,7 @@ def simulate(
         steps=steps,
         refine_steps=refine_steps,
         start_cases=start_cases,
+        start_slices=start_slices,
         cases_per_round=cases,
         slices_per_round=slices,
         slice_axis=axis,

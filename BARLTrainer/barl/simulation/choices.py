@@ -49,6 +49,13 @@ def choose(
     }
 
 
+def first_drawing(settings: SimulationSettings, seed: int) -> Drawing:
+    """How each of the first cases is annotated."""
+    if settings.start_slices is None:
+        return draw_case
+    return partial(draw_slices, axis=settings.slice_axis, count=settings.start_slices, seed=seed)
+
+
 def by_chance(case_ids: Sequence[str], seed: int, number: int) -> list[str]:
     """In an order that hangs on seed, round and ids alone."""
     ids = sorted(case_ids)

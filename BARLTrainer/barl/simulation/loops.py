@@ -103,11 +103,17 @@ def _a_round(settings: SimulationSettings) -> str:
     return f"{settings.refine_steps} steps of {settings.method} on from the weights before; at first {settings.steps}"
 
 
+def _first(settings: SimulationSettings) -> str:
+    if settings.start_slices is None:
+        return f"{settings.start_cases} cases"
+    return f"{settings.start_slices} slices in each of {settings.start_cases} cases"
+
+
 def _facts(cohort: Cohort, measured: Sequence[str], settings: SimulationSettings) -> dict[str, str]:
     return {
         "Cohort": f"{cohort.name}, {len(cohort.cases)} cases",
         "Measured": f"{len(measured)} cases, never trained on",
-        "Annotated first": f"{settings.start_cases} cases",
+        "Annotated first": _first(settings),
         "A round": _a_round(settings),
         "Outside of corrected regions": settings.elsewhere,
     }

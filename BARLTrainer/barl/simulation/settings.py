@@ -27,7 +27,11 @@ class SimulationSettings:
     """Corrections after the first training, each followed by a training."""
 
     start_cases: int = 2
-    """Cases annotated completely before the first training."""
+    """Cases annotated before the first training."""
+
+    start_slices: int | None = None
+    """How many slices of each first case are drawn, along ``slice_axis``; None: the whole case. A complete first case
+    costs as much as many corrections, and then hides what the strategies differ in."""
 
     cases_per_round: int = 2
     """With ``cases``: how many a round; with ``slices``: over how many a round's slices are spread."""
@@ -36,7 +40,7 @@ class SimulationSettings:
     """With ``slices``."""
 
     slice_axis: int = 0
-    """With ``slices``: array axis along which they are counted."""
+    """Array axis along which slices are counted."""
 
     regions_per_round: int = 20
     """With ``regions``: over all cases, by expected error."""
@@ -68,8 +72,9 @@ class SimulationSettings:
         for name in ("rounds", "start_cases", "cases_per_round", "slices_per_round", "regions_per_round", "steps"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} must be 1 or more, got {getattr(self, name)}")
-        if self.refine_steps is not None and self.refine_steps < 1:
-            raise SettingsError(f"refine_steps must be 1 or more, got {self.refine_steps}")
+        for name in ("start_slices", "refine_steps"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise SettingsError(f"{name} must be 1 or more, got {value}")
         if self.elsewhere not in ELSEWHERE:
             raise SettingsError(f"elsewhere must be one of {ELSEWHERE}, got {self.elsewhere!r}")
         if self.slice_axis not in (0, 1, 2):

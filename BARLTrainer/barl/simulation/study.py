@@ -14,14 +14,14 @@ import numpy as np
 from barl.atomic import storage_errors, temporary_name, write_json
 from barl.cohort import UNKNOWN, AnnotationVersion, Cohort, CoverageKind, Role, prediction_path
 from barl.errors import InputError, JobFailedError
-from barl.evaluation.annotator import Cost, Desk, draw_case
+from barl.evaluation.annotator import Cost, Desk
 from barl.evaluation.cost_curves import Point
 from barl.evaluation.metrics import score_case
 from barl.imaging.annotations import load_annotation, save_annotation
 from barl.imaging.segmentations import Labels, read_labels
 from barl.imaging.volumes import read_geometry
 from barl.jobs import State, Status, launch, read_status, request_stop, wait
-from barl.simulation.choices import Drawing, by_chance, choose
+from barl.simulation.choices import Drawing, by_chance, choose, first_drawing
 from barl.simulation.settings import SimulationSettings
 from barl.training.job import create
 
@@ -95,7 +95,7 @@ class Study:
                 self._make(made)
         cohort = Cohort.open(folder)
         first = by_chance(self.spare, seed, 0)[: self.settings.start_cases]
-        return cohort, self._draw(cohort, 0, dict.fromkeys(first, draw_case))
+        return cohort, self._draw(cohort, 0, dict.fromkeys(first, first_drawing(self.settings, seed)))
 
     def _make(self, folder: Path) -> None:
         source = self.source
