@@ -136,6 +136,38 @@ def test_no_more_regions_than_asked_for(maps: Maps) -> None:
     assert [region.rank for region in maps.regions(extent_mm=6.0, most=3)] == [1, 2, 3]
 
 
+def a_doubtful_block(edge: int, spacing: float) -> Maps:
+    """A block of jaw whose whole surface is unsure, on one of its six sides more than elsewhere."""
+    maps = Maps(grid((edge + 16,) * 3, spacing))
+    maps.labels[:] = 0
+    maps.labels[8 : edge + 8, 8 : edge + 8, 8 : edge + 8] = 1
+    maps.rival = 1 - maps.labels
+    surface = np.zeros(maps.labels.shape, bool)
+    surface[7 : edge + 9, 7 : edge + 9, 7 : edge + 9] = True
+    surface[9 : edge + 7, 9 : edge + 7, 9 : edge + 7] = False
+    maps.entropy[surface] = 150
+    maps.entropy[7:9][surface[7:9]] = 200
+    return maps
+
+
+def test_a_model_that_doubts_all_surfaces_is_asked_about_the_worst_part_of_them() -> None:
+    maps = a_doubtful_block(32, spacing=2.0)
+    everything = maps.regions(most_of_shell=1.0, most=1000, extent_mm=20.0)
+    asked = maps.regions(most_of_shell=0.04, most=1000, extent_mm=20.0)
+    levels = np.concatenate([maps.entropy.reshape(-1)[region.voxels] for region in asked])
+    assert sum(region.volume_mm3 for region in everything) > 5 * sum(region.volume_mm3 for region in asked)
+    assert set(levels.tolist()) == {200}
+
+
+def test_regions_of_a_large_structure_are_larger_so_that_they_are_not_too_many() -> None:
+    edges = {}
+    for spacing in (1.0, 3.0):
+        first, *_ = a_doubtful_block(32, spacing).regions(most_of_shell=1.0)
+        edges[spacing] = max(high - low for low, high in first.bounds_ras_mm)
+    assert edges[1.0] <= 12
+    assert 12 < edges[3.0] <= 0.2 * 32 * 3.0 + 3.0
+
+
 # Where
 
 
@@ -326,7 +358,15 @@ def test_arrays_of_another_grid_are_refused(maps: Maps) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"most": 0}, {"least_error": 0}, {"unlikely_share": 1}, {"extent_mm": 0}, {"least_volume_mm3": -1}]
+    "wrong",
+    [
+        {"most": 0},
+        {"least_error": 0},
+        {"unlikely_share": 1},
+        {"extent_mm": 0},
+        {"least_volume_mm3": -1},
+        {"most_of_shell": 0},
+    ],
 )
 def test_senseless_settings_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match=next(iter(wrong))):

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from barl.cohort.labels import BACKGROUND, LabelTable
 from barl.errors import InputError, SettingsError
 from barl.imaging.geometry import Geometry
+from barl.inference.coarse_look import coarse_look
 from barl.inference.expected_error import Floats, Levels, error_by_disagreement, error_by_entropy
 from barl.inference.unlikely_pieces import UnlikelyPiece, unlikely_pieces
 from barl.inference.unsure_places import UnsureVoxels, Windows, unsure_voxels
@@ -37,8 +38,13 @@ class RegionSettings:
     least_error: float = 0.1
     """Probability of error from which a voxel counts as unsure."""
 
-    extent_mm: float = 12.0
-    """Longest edge of a region of unsure voxels: what a person sees at once, zoomed in."""
+    most_of_shell: float = 0.12
+    """Share of the voxels within 5 mm of a surface that may count as unsure, the worst of them. A model that doubts
+    more than that is asked about in the places where it errs most densely, not all over."""
+
+    extent_mm: float | None = None
+    """Longest edge of a region of unsure voxels: what a person sees at once, zoomed in. None: a fifth of what is
+    labeled, from 12 to 30 mm, so that the regions of a large organ are not too many to walk through."""
 
     least_volume_mm3: float = 2.0
     """Smaller places are left out: correcting them is not worth a visit."""
@@ -55,11 +61,12 @@ class RegionSettings:
         for name in ("least_error", "unlikely_share", "unlikely_error"):
             if not 0 < getattr(self, name) < 1:
                 raise SettingsError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
-        if self.extent_mm <= 0 or self.least_volume_mm3 < 0:
-            raise SettingsError(
-                f"extent_mm must be above 0 and least_volume_mm3 not below 0, got {self.extent_mm} and "
-                f"{self.least_volume_mm3}"
-            )
+        if not 0 < self.most_of_shell <= 1:
+            raise SettingsError(f"most_of_shell must be above 0 and at most 1, got {self.most_of_shell}")
+        if self.extent_mm is not None and self.extent_mm <= 0:
+            raise SettingsError(f"extent_mm must be above 0, or None, got {self.extent_mm}")
+        if self.least_volume_mm3 < 0:
+            raise SettingsError(f"least_volume_mm3 must be 0 or more, got {self.least_volume_mm3}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,8 +148,11 @@ def find_regions(
         entropy, disagreement = np.where(known, _SURE, entropy), np.where(known, _SURE, disagreement)
     search = _Search(labels, geometry, table, settings)
     tables = error_by_entropy(table.num_classes), error_by_disagreement()
-    unsure = unsure_voxels(labels, rival, entropy, disagreement, tables, settings.least_error)
-    windows = Windows(unsure, geometry.shape, geometry.spacing_dhw_mm, settings.extent_mm)
+    look = coarse_look(labels, entropy, disagreement, tables, geometry.spacing_dhw_mm)
+    least = max(settings.least_error, look.least_error(settings.most_of_shell))
+    unsure = unsure_voxels(labels, rival, entropy, disagreement, tables, least)
+    extent_mm = settings.extent_mm or look.extent_mm
+    windows = Windows(unsure, geometry.shape, geometry.spacing_dhw_mm, extent_mm)
     found = []
     pieces = unlikely_pieces(
         labels, share=settings.unlikely_share, least_voxels=search.least_voxels, most=settings.most

@@ -53,12 +53,17 @@ def doubt_by_label(
         values: the labels asked about.
         spacing_dhw_mm: distance of voxel centers.
     """
-    steps = [max(1, int(_COARSE_MM / spacing)) for spacing in spacing_dhw_mm]
-    thinned = tuple(slice(None, None, step) for step in steps)
-    spacing = (steps[0] * spacing_dhw_mm[0], steps[1] * spacing_dhw_mm[1], steps[2] * spacing_dhw_mm[2])
-    coarse, unsure = labels[thinned], entropy[thinned]
+    steps, spacing = thinned(spacing_dhw_mm, _COARSE_MM)
+    coarse, unsure = labels[steps], entropy[steps]
     present = np.bincount(coarse.reshape(-1), minlength=256)
     return [_doubt_around(coarse == value, unsure, spacing) if present[value] else None for value in values]
+
+
+def thinned(spacing_dhw_mm: Spacing, most_mm: float) -> tuple[tuple[slice, ...], Spacing]:
+    """Steps through an array at most so far apart (one voxel where voxels are larger), and how far apart they are."""
+    d, h, w = (max(1, int(most_mm / spacing)) for spacing in spacing_dhw_mm)
+    apart = (d * spacing_dhw_mm[0], h * spacing_dhw_mm[1], w * spacing_dhw_mm[2])
+    return (slice(None, None, d), slice(None, None, h), slice(None, None, w)), apart
 
 
 def _doubt_around(mask: Mask, entropy: npt.NDArray[np.uint8], spacing_dhw_mm: Spacing) -> float | None:
