@@ -33,7 +33,8 @@ from barl.atomic import write_json
 from barl.cohort import CaseState, Cohort, Coverage, CoverageKind
 from barl.errors import CohortError, ImageError, InputError, LabelError, StorageError
 from barl.imaging import load_annotation
-from BARLSegmentLib.logic.CohortLogic import CohortLogic, LoadedCase
+from BARLSegmentLib.logic.CaseStart import LoadedCase
+from BARLSegmentLib.logic.CohortLogic import CohortLogic
 from BARLSegmentLib.logic.CorrectionLogic import CorrectionEvent, CorrectionLogic
 from BARLSegmentLib.logic.Questions import EmptyClassesQuestion, OtherGridQuestion, Question, TransformQuestion
 from BARLSegmentLib.logic.SegmentationArrays import OverlappingSegmentsError

@@ -17,7 +17,8 @@ from barl.cohort import Cohort, Coverage, CoverageKind
 from barl.errors import StorageError
 from barl.imaging import load_annotation
 from BARLSegmentLib.logic import Drafts as drafts
-from BARLSegmentLib.logic.CohortLogic import CohortLogic, LoadedCase
+from BARLSegmentLib.logic.CaseStart import LoadedCase
+from BARLSegmentLib.logic.CohortLogic import CohortLogic
 from BARLSegmentLib.logic.CorrectionLogic import CorrectionEvent, CorrectionLogic
 from BARLSegmentLib.logic.Drafts import Draft, abandonedDrafts
 
