@@ -6,8 +6,9 @@ A cohort of 300 cases is shown; a process of its own writes the job folder of a 
 faster, and ends with a prediction of every case; every callback of BARL in the window's thread is timed meanwhile. Then
 the monitor is asked 1,000 times about a job in which nothing happens, and what is there before and after is counted.
 
-Python's collector of garbage may come at any time, and looks at all objects of the program: what it took is told apart,
-and so is how long a full collection takes before BARL is there, with its panel, with the cohort, and after the training.
+Python's collector of garbage may come at any time and looks at all objects of the program: what it took is told apart.
+So is how long a full collection takes before BARL is there, with its panel, with the cohort, after the training, and
+how many of them came during the training.
 Painting is not timed, nor what Slicer does itself, nor what a person asks for during a training, such as a case.
 """
 
@@ -160,8 +161,10 @@ def watch_a_training(application: Any, panel: Any, cohort: Any, cases: int, step
     panel.show(panel.ui.trainStep)
     panel.train.follow(folder)
     clock.calls.clear()
+    full = gc.get_stats()[2]["collections"]
     while job.poll() is None or panel.train.state.isActive or panel.refreshing.isBusy:
         application.process(0.1)
+    print(f"full collections during the training: {gc.get_stats()[2]['collections'] - full}")
     assert panel.train.state.status.state is State.FINISHED, panel.train.ui.statusLabel.text
     assert panel.review.ui.predictionTable.rowCount == cases
     print(f"a training of {steps} steps and {cases} predictions: {len(clock.calls)} callbacks, the longest:")

@@ -36,6 +36,8 @@ from BARLSegmentLib.widgets.TableRefresh import TableRefresh
 from BARLSegmentLib.widgets.TrainPanel import TrainPanel
 
 AUTOSAVE_TICK_MS = 5000
+DRAFT_STEP_MS = 20
+"""Between two steps of a draft that is on its way."""
 
 
 class Logics(Protocol):
@@ -105,6 +107,8 @@ class SegmentPanel:
         )
         self.timer = qt.QTimer(self.widget)
         self.timer.setInterval(AUTOSAVE_TICK_MS)
+        self.draftTimer = qt.QTimer(self.widget)
+        self.draftTimer.setInterval(DRAFT_STEP_MS)
         self._tag: Any = None
         self._parameters: Any = None
         self._hasPackages = False
@@ -146,6 +150,7 @@ class SegmentPanel:
         """Undo everything."""
         self.exit()
         self.timer.stop()
+        self.draftTimer.stop()
         self.shortcuts.cleanup()
         self.refreshing.cleanup()
         self._connections.undoAll()
@@ -158,6 +163,13 @@ class SegmentPanel:
             each.collapsed = each is not step
         step.setFocus()
 
+    def autosave(self) -> None:
+        """Begin the drafts that are due, and bring those on their way a step on."""
+        if self.logic.correction.tick():
+            self.draftTimer.start()
+        else:
+            self.draftTimer.stop()
+
     def _connect(self) -> None:
         observe = self._connections.observers
         observe(self.logic.cohort.events, self._onCohortEvent)
@@ -167,7 +179,8 @@ class SegmentPanel:
         # Who draws wants to see the image: the box comes back when the effect is put down.
         observe(self.editor.drawing, lambda isDrawing: self.logic.review.setMarkerVisible(not isDrawing))
         observe(self.review.wishes, self._onReviewWish)
-        self._connections.signal(self.timer, "timeout()", self.logic.correction.tick)
+        for timer in (self.timer, self.draftTimer):
+            self._connections.signal(timer, "timeout()", self.autosave)
         self._connections.signal(self.ui.trainStep, "contentsCollapsed(bool)", self._onTrainStep)
 
         self._connections.signal(
