@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -280,6 +281,187 @@ def test_opening_a_folder_that_is_not_there(form: Any, tmp_path: Path) -> None:
     form.ui.openButton.click()
 
     assert "elsewhere" in said(form)
+
+
+@pytest.fixture
+def trained(an_open_module: Any) -> Any:
+    """The module with a round that has ended and a prediction of it in the scene."""
+    from test_review_panel import predict
+
+    from barl.jobs import JobSpec, State, Status, write_spec, write_status
+
+    cohort = an_open_module.logic.cohort.cohort
+    folder = cohort.new_round()
+    write_spec(folder, JobSpec(kind="train", payload={"cohort": str(cohort.folder), "method": "supervised"}))
+    write_status(folder, Status(state=State.FINISHED, percent=100.0))
+    region = {
+        "rank": 1,
+        "center_ras_mm": [0.0, 0.0, 0.0],
+        "bounds_ras_mm": [[-2.0, 2.0]] * 3,
+        "volume_mm3": 64.0,
+        "expected_error_mm3": 10.0,
+        "classes": [0, 1],
+        "reason": "an unsure border",
+    }
+    predict(cohort, folder, "scan_02", 0.4, regions=[region])
+    predict(cohort, folder, "scan_03", 0.2)
+    an_open_module.panel.train.follow(folder)
+    an_open_module.panel.review.refresh()
+    an_open_module.panel.review.load("scan_02")
+    return an_open_module
+
+
+def the_round(module: Any) -> Path:
+    folder: Path = module.logic.cohort.cohort.rounds()[0]
+    return folder
+
+
+def test_deleting_the_round_whose_prediction_is_shown(trained: Any) -> None:
+    review = trained.panel.review
+    shutil.rmtree(the_round(trained))
+
+    review.ui.acceptRegionButton.click()
+    assert "deleted" in said(review)
+    review.ui.acceptCaseButton.click()
+    assert "scan_02" in said(review)
+    review.ui.nextButton.click()  # The scene still has what it needs for looking.
+    review.ui.loadButton.click()
+    assert "not predicted yet" in said(review)
+    trained.panel.train.tick()
+    assert trained.logic.cohort.cohort.annotation("scan_02") is None
+
+
+def test_deleting_a_round_while_it_is_trained(trained: Any) -> None:
+    from barl.jobs import State, Status, write_status
+
+    write_status(the_round(trained), Status(state=State.RUNNING, percent=5.0).by_this_process())
+    trained.panel.train.follow(the_round(trained))
+    assert trained.panel.train.state.isActive
+
+    shutil.rmtree(the_round(trained))
+    trained.panel.train.tick()
+
+    assert "job" in said(trained.panel.train) and "0001" in said(trained.panel.train)
+    trained.panel.train.ui.trainButton.click()
+    said(trained.panel.train)
+
+
+def test_a_damaged_map(trained: Any) -> None:
+    (the_round(trained) / "predictions" / "scan_03.uncertainty.nrrd").write_bytes(b"NRRD")
+
+    trained.panel.review.load("scan_03")
+
+    assert "scan_03" in said(trained.panel.review)
+    assert trained.panel.review.state.shown is None
+
+
+def test_a_damaged_prediction(trained: Any) -> None:
+    (the_round(trained) / "predictions" / "scan_03.seg.nrrd").write_bytes(b"NRRD")
+
+    trained.panel.review.load("scan_03")
+
+    assert "scan_03" in said(trained.panel.review)
+
+
+def test_the_drive_with_the_cohort_is_taken_away(trained: Any, a_cohort_folder: Path) -> None:
+    shutil.move(a_cohort_folder, a_cohort_folder.with_name("elsewhere"))
+
+    trained.panel.review.ui.loadButton.click()
+    assert "drive" in said(trained.panel.review)
+    trained.panel.editor.loadNext()
+    assert "drive" in said(trained.panel.editor)
+    trained.panel.train.ui.trainButton.click()
+    assert "cohort" in said(trained.panel.train)
+    trained.panel.cohort.refresh()
+    assert "drive" in said(trained.panel.cohort)
+
+
+def test_the_scene_is_closed_while_a_prediction_is_shown_and_corrected(trained: Any, slicer: Any) -> None:
+    trained.panel.review.ui.correctButton.click()
+    paint(trained, "jaw", "teeth")
+
+    slicer.mrmlScene.Clear(0)
+
+    assert trained.panel.review.state.shown is None
+    assert trained.panel.editor.state.case is None
+    trained.panel.review.load("scan_02")
+    assert trained.panel.review.state.shown is not None
+
+
+@pytest.fixture
+def batch(trained: Any, images: Path, tmp_path: Path) -> Any:
+    """Segment everything, with a model in another folder that is no model."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.json").write_text("{}")
+    panel = trained.panel.batch
+    panel.refresh()
+    panel.ui.modelCombo.currentIndex = panel.ui.modelCombo.count - 1
+    panel.ui.modelPath.currentPath = str(tmp_path / "model")
+    panel.ui.inputPath.currentPath = str(images)
+    panel.ui.outputPath.currentPath = str(tmp_path / "out")
+    return panel
+
+
+def run(batch: Any) -> str:
+    """Press the button, let the timer come until nothing goes on, and give what the panel says."""
+    batch.ui.runButton.click()
+    end = time.monotonic() + 60.0
+    while batch.state.isBusy:
+        assert time.monotonic() < end
+        batch.poll()
+        time.sleep(0.01)
+    return said(batch)
+
+
+def test_segmenting_with_a_model_that_is_none(batch: Any) -> None:
+    assert "model.json" in run(batch)
+
+
+def test_segmenting_a_folder_without_images(batch: Any, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    batch.ui.inputPath.currentPath = str(tmp_path / "empty")
+
+    assert "no volume" in run(batch)
+
+
+def test_segmenting_into_a_file(batch: Any, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+
+    assert str(tmp_path / "out") in run(batch)
+
+
+def test_segmenting_onto_a_read_only_drive(batch: Any, tmp_path: Path, read_only: Any) -> None:
+    read_only(tmp_path / "out")
+
+    assert "read-only" in run(batch).lower()
+
+
+def test_segmenting_a_vector_volume(batch: Any, slicer: Any) -> None:
+    slicer.mrmlScene.Clear(0)
+    slicer.util.addVolumeFromArray(
+        np.zeros((4, 5, 6, 3), np.uint8), name="photograph", nodeClassName="vtkMRMLVectorVolumeNode"
+    )
+    batch.ui.sourceCombo.currentIndex = 1
+    batch.volumes.refresh()
+
+    assert "photograph" in run(batch)
+
+
+def test_a_volume_that_is_deleted_while_it_is_prepared(batch: Any, slicer: Any) -> None:
+    slicer.mrmlScene.Clear(0)
+    node = slicer.util.addVolumeFromArray(np.zeros((4, 5, 6), np.int16), name="short-lived")
+    batch.ui.sourceCombo.currentIndex = 1
+    batch.volumes.refresh()
+    batch.ui.runButton.click()
+
+    slicer.mrmlScene.RemoveNode(node)
+    end = time.monotonic() + 60.0
+    while batch.state.isBusy:
+        assert time.monotonic() < end
+        batch.poll()
+        time.sleep(0.01)
+
+    said(batch)
 
 
 def test_the_stand_in_notes_nothing(standin: StandIn) -> None:

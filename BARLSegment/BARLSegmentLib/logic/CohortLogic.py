@@ -194,12 +194,20 @@ class CohortLogic:
 
     def eachRow(self) -> Iterator[CaseRow]:
         """The case table a line at a time, for whoever must not wait for all; raises as ``table``."""
+        self.requireFolder()
+        self.cohort.reload()
+        return eachRow(self.cohort, self._ranking)
+
+    def requireFolder(self) -> None:
+        """Refuse to take a drive that is gone for a cohort in which nothing was ever drawn.
+
+        Raises:
+            CohortError: no cohort is open, or its folder is gone.
+        """
         if not self.cohort.folder.is_dir():
             raise CohortError(
                 f"{self.cohort.folder} is gone. Check that its drive is connected, or open another cohort."
             )
-        self.cohort.reload()
-        return eachRow(self.cohort, self._ranking)
 
     def loadCase(self, caseId: str) -> LoadedCase:
         """Bring a case into the scene and show it in the slice views.
@@ -208,10 +216,11 @@ class CohortLogic:
         segments with the label table's colors and terminology. What is in the scene already is not loaded again.
 
         Raises:
-            CohortError: no cohort is open, or it has no such case.
+            CohortError: no cohort is open, its folder is gone, or it has no such case.
             ImageError: the image cannot be read; the scene is unchanged.
             LabelError: the annotation or prediction cannot be read; the scene is unchanged.
         """
+        self.requireFolder()
         start = bestStart(self.cohort, caseId)
         present = self.segmentationNodeOf(caseId)
         tag = tagOf(present) if present is not None else None

@@ -110,6 +110,7 @@ class ReviewPanel:
     def load(self, caseId: str) -> None:
         """Bring a prediction and its map into the scene, and begin at its first region."""
         with self.message.telling():
+            self.cohort.requireFolder()
             folder = self.results.newest(self.cohort.cohort, caseId)
             if folder is None:
                 self.message.info(_("Case {case} is not predicted yet. Train first.").format(case=caseId))
