@@ -6,7 +6,9 @@ A cohort of 300 cases is shown; a process of its own writes the job folder of a 
 faster, and ends with a prediction of every case; every callback of BARL in the window's thread is timed meanwhile. Then
 the monitor is asked 1,000 times about a job in which nothing happens, and what is there before and after is counted.
 
-Python's collector of garbage may come at any time, and looks at all objects of the program: what it took is told apart.
+Python's collector of garbage may come at any time and looks at all objects of the program: what it took is told apart.
+So is how long a full collection takes before BARL is there, with its panel, with the cohort, after the training, and
+how many of them came during the training.
 Painting is not timed, nor what Slicer does itself, nor what a person asks for during a training, such as a case.
 """
 
@@ -58,13 +60,17 @@ def measure(folder: Path, cases: int, steps: int) -> None:
     cohort = large_cohort(folder, cases)
     with installed("5.10") as standin:
         clock = CallbackClock(standin.binding.connections)
+        tell_collection("before BARL")
         standin.application.load(ROOT / "BARLSegment" / "BARLSegment.py")
         # The first import of numpy, SimpleITK and VTK is Slicer's own start.
         sys.modules["BARLSegment"].BARLSegmentLogic().cleanup()
         print(f"panel ready: {taken(lambda: standin.application.widget('BARLSegment'))}")
         segment = standin.application.widget("BARLSegment")
+        tell_collection("with the panel")
         print(f"{cases} cases shown: {taken(lambda: segment.panel.cohort.open(str(cohort.folder)))}")
+        tell_collection(f"with {cases} cases")
         watch_a_training(standin.application, segment.panel, cohort, cases, steps, clock)
+        tell_collection("after the training")
         count_what_grows(standin, segment.panel)
         assert standin.binding.problems == []
 
@@ -100,6 +106,16 @@ class Collector:
 
 
 COLLECTOR = Collector()
+
+
+def tell_collection(when: str) -> None:
+    """What a full collection takes now, at best of three: the first one also clears up."""
+    times = []
+    for _ in range(3):
+        before = COLLECTOR.seconds
+        gc.collect()
+        times.append(COLLECTOR.seconds - before)
+    print(f"a full collection {when}: {1e3 * min(times):.1f} ms for {len(gc.get_objects())} objects")
 
 
 def taken(action: Callable[[], Any]) -> Taken:
@@ -145,8 +161,10 @@ def watch_a_training(application: Any, panel: Any, cohort: Any, cases: int, step
     panel.show(panel.ui.trainStep)
     panel.train.follow(folder)
     clock.calls.clear()
+    full = gc.get_stats()[2]["collections"]
     while job.poll() is None or panel.train.state.isActive or panel.refreshing.isBusy:
         application.process(0.1)
+    print(f"full collections during the training: {gc.get_stats()[2]['collections'] - full}")
     assert panel.train.state.status.state is State.FINISHED, panel.train.ui.statusLabel.text
     assert panel.review.ui.predictionTable.rowCount == cases
     print(f"a training of {steps} steps and {cases} predictions: {len(clock.calls)} callbacks, the longest:")

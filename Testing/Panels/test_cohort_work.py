@@ -119,12 +119,17 @@ def form(segment: Any, tmp_path: Path) -> Any:
     return made
 
 
-def test_volumes_are_written_one_a_step_and_nothing_else_is_left(form: Any, segment: Any, tmp_path: Path) -> None:
+def test_volumes_are_written_in_short_steps_and_nothing_else_is_left(
+    form: Any, segment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("BARLSegmentLib.logic.VolumeWriting.STEP_BYTES", 1)  # A step is one slice.
+    said = []
     form.create()
-    form.poll()
-    assert "25 %: A" in segment.panel.cohort.ui.messageLabel.text
     while form.isMaking:
         form.poll()
+        said.append(segment.panel.cohort.ui.messageLabel.text)
+    assert said.count("0 %: A") >= 8
+    assert said.index("25 %: A") < said.index("25 %: B")
 
     assert sorted(path.name for path in (tmp_path / "new" / "images").iterdir()) == ["A.nrrd", "B.nrrd"]
     assert not list((tmp_path / "new").glob(".staged*"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawing import paint
 
 
 @pytest.fixture
@@ -220,3 +221,172 @@ def test_keys_open_the_steps(an_open_module: Any) -> None:
 
     assert not panel.ui.reviewStep.collapsed
     assert panel.ui.cohortStep.collapsed
+
+
+def test_no_box_is_left_over_an_accepted_case_and_it_is_not_accepted_twice(review_of_regions: Any) -> None:
+    assert box_is_shown(review_of_regions)
+    ui = review_of_regions.ui
+
+    ui.acceptCaseButton.click()
+    assert review_of_regions.review.markerNode is None
+    assert not ui.acceptCaseButton.enabled
+    assert not ui.acceptRegionButton.enabled
+
+    ui.undoButton.click()
+    assert ui.acceptCaseButton.enabled
+    ui.nextButton.click()
+    assert box_is_shown(review_of_regions)
+
+
+def test_no_box_is_left_after_a_correction_was_saved(review_of_regions: Any, an_open_module: Any) -> None:
+    review_of_regions.ui.correctButton.click()
+    paint(an_open_module, "jaw", "teeth")
+    an_open_module.panel.editor.ui.editor.setActiveEffectByName("Paint")
+
+    an_open_module.panel.editor.ui.saveButton.click()
+    an_open_module.panel.editor.ui.editor.setActiveEffectByName("")
+    assert review_of_regions.review.markerNode is None
+
+    an_open_module.panel.shortcuts.byKey["Ctrl+Alt+."].activated.emit()
+    assert box_is_shown(review_of_regions)
+    assert review_of_regions.review.region.rank == 2
+
+
+def test_box_and_map_go_with_their_case_also_when_its_drawing_stays(
+    review_of_regions: Any, an_open_module: Any
+) -> None:
+    review_of_regions.ui.correctButton.click()
+    review_of_regions.ui.overlayCheck.checked = True
+    paint(an_open_module, "jaw", "teeth")
+
+    an_open_module.panel.editor.load("scan_01")
+
+    assert review_of_regions.review.markerNode is None
+    assert not review_of_regions.overlay.isShown
+    assert review_of_regions.ui.progressLabel.text == ""
+    assert "scan_02" in an_open_module.logic.cohort.loadedCases()
+
+
+def test_box_and_map_go_when_the_next_round_begins(review_of_regions: Any, an_open_module: Any) -> None:
+    from test_train_panel import FilesOnly
+
+    from BARLSegmentLib.logic.TrainLogic import TrainLogic
+
+    review_of_regions.ui.acceptCaseButton.click()
+    (an_open_module.logic.cohort.cohort.rounds()[0] / "model").mkdir()
+    (an_open_module.logic.cohort.cohort.rounds()[0] / "model" / "model.json").write_text("{}")
+    an_open_module.panel.train.train = TrainLogic(FilesOnly())
+    review_of_regions.load("scan_01")
+
+    review_of_regions.ui.roundButton.click()
+
+    assert an_open_module.panel.train.state.isActive, an_open_module.panel.train.ui.messageLabel.text
+    assert review_of_regions.state.shown is None
+    assert not review_of_regions.overlay.isShown
+
+
+def test_a_case_loaded_twice_is_in_the_scene_once(review: Any, slicer: Any) -> None:
+    review.load("scan_02")
+    review.load("scan_02")
+
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 1
+
+
+def test_the_prediction_of_an_annotated_case_is_what_is_shown_and_corrected(review: Any, an_open_module: Any) -> None:
+    from barl.cohort import Coverage, CoverageKind
+
+    panel = an_open_module.panel
+    panel.editor.load("scan_03")
+    paint(an_open_module, "jaw")
+    slices = [choice for _words, choice in panel.editor._coverages].index(Coverage(kind=CoverageKind.SLICES, axis=0))
+    panel.editor.ui.coverageCombo.currentIndex = slices
+    panel.editor.save()
+    press_yes(panel.editor)
+    predict(an_open_module.logic.cohort.cohort, an_open_module.logic.cohort.cohort.rounds()[0], "scan_03", 0.9)
+    review.refresh()
+
+    review.load("scan_03")
+    assert "annotated already" in review.ui.messageLabel.text
+    review.ui.correctButton.click()
+
+    assert "you correct a prediction" in panel.editor.ui.caseLabel.text
+    assert panel.editor._coverage() == Coverage()
+
+
+def test_unsaved_drawing_is_a_draft_when_the_prediction_is_loaded_again(
+    review_of_regions: Any, an_open_module: Any
+) -> None:
+    review_of_regions.ui.correctButton.click()
+    paint(an_open_module, "jaw", "teeth")
+
+    review_of_regions.load("scan_02")
+    assert "kept as a draft" in review_of_regions.ui.messageLabel.text
+    review_of_regions.ui.correctButton.click()
+
+    assert not an_open_module.panel.editor.ui.draftRow.isHidden()
+    assert "never saved" in an_open_module.panel.editor.ui.draftLabel.text
+
+
+def test_a_newer_prediction_of_the_case_is_told_and_shown_on_wish(review_of_regions: Any, an_open_module: Any) -> None:
+    cohort = an_open_module.logic.cohort.cohort
+    predict(cohort, cohort.new_round(), "scan_02", 0.2)
+
+    review_of_regions.refresh()
+    assert "Round 2 has predicted it anew" in review_of_regions.ui.progressLabel.text
+    review_of_regions.load("scan_02")
+
+    assert "anew" not in review_of_regions.ui.progressLabel.text
+    assert review_of_regions.state.shown.roundNumber == 2
+
+
+def test_next_says_so_when_every_region_is_accepted(review_of_regions: Any) -> None:
+    ui = review_of_regions.ui
+    assert not ui.previousButton.enabled
+    ui.acceptRegionButton.click()
+    assert ui.previousButton.enabled
+    ui.acceptRegionButton.click()
+    assert "Every region is accepted" in ui.messageLabel.text
+    review_of_regions.message.clear()
+
+    ui.nextButton.click()
+
+    assert "Every region is accepted" in ui.messageLabel.text
+
+
+def test_an_empty_prediction_is_not_called_sure(review: Any, an_open_module: Any) -> None:
+    cohort = an_open_module.logic.cohort.cohort
+    predict(cohort, cohort.rounds()[0], "scan_02", 0.4, regions=[], volumes_ml={"jaw": 0.0, "teeth": 0.0})
+
+    review.load("scan_02")
+
+    assert "no structure was found" in review.ui.progressLabel.text
+
+
+def test_a_prediction_is_not_accepted_to_be_measured_against_itself(review: Any, an_open_module: Any) -> None:
+    from barl.cohort import Role
+
+    an_open_module.logic.cohort.setRole("scan_02", Role.VALIDATION)
+    review.load("scan_02")
+
+    review.ui.acceptCaseButton.click()
+
+    assert "measured against itself" in review.ui.messageLabel.text
+    assert an_open_module.logic.cohort.cohort.annotation("scan_02") is None
+
+
+def test_a_key_opens_the_step_in_which_it_is_answered(review: Any, an_open_module: Any) -> None:
+    panel = an_open_module.panel
+    review.load("scan_02")
+    review.ui.correctButton.click()
+    panel.show(panel.ui.reviewStep)
+
+    panel.shortcuts.byKey["Ctrl+Alt+S"].activated.emit()
+
+    assert not panel.ui.editorStep.collapsed
+    assert not panel.editor.ui.questionRow.isHidden()
+
+
+def press_yes(editor: Any) -> None:
+    """Answer what is asked before saving."""
+    while editor.state.question is not None:
+        editor.ui.yesButton.click()

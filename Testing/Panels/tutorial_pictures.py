@@ -55,11 +55,16 @@ class Camera:
     """
 
     def __init__(self, standin: StandIn, widget: Any, folder: Path | None) -> None:
-        self._body = standin.binding.unwrap(widget)
+        self._unwrap = standin.binding.unwrap
         self._folder = folder
+        self._views = _slice_views(standin) if folder is not None else None
+        self.turn_to(widget)
+
+    def turn_to(self, widget: Any) -> None:
+        """Show another module's panel, or the same one after a reload, beside the same slice views."""
+        self._body = self._unwrap(widget)
         self._body.resize(_COLUMN, _HEIGHT)
         self._body.show()
-        self._views = _slice_views(standin) if folder is not None else None
 
     def take(self, name: str) -> None:
         """Write ``<name>.png``."""

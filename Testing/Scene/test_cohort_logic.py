@@ -38,8 +38,9 @@ from slice_views import SliceView
 from barl.cohort import CaseState, Cohort, Coverage, CoverageKind, LabelTable, Modality, Role
 from barl.errors import CohortError, ImageError, LabelError, NewerFormatError, StorageError
 from barl.imaging import Volume, read_volume
+from BARLSegmentLib.logic.CaseStart import Start
 from BARLSegmentLib.logic.CaseTable import RankedCase
-from BARLSegmentLib.logic.CohortLogic import CohortEvent, CohortLogic, Start
+from BARLSegmentLib.logic.CohortLogic import CohortEvent, CohortLogic
 from BARLSegmentLib.logic.SceneTypes import nodesOf
 from BARLSegmentLib.logic.VolumeNodes import addVolumeNode, geometryOf, volumeOf
 

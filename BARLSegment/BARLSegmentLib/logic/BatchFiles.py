@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from barl.cohort import Cohort
 from barl.errors import ImageError, InputError
-from barl.imaging import read_volume, write_volume
+from barl.imaging import Volume, read_volume, write_volume
 from barl.imaging.volumes import VOLUME_SUFFIXES
 from barl.jobs import JobFolder
 from BARLSegmentLib.logic.SceneTypes import Node
-from BARLSegmentLib.logic.VolumeNodes import fileOf, geometryOf, volumeOf
+from BARLSegmentLib.logic.VolumeNodes import fileOf
+from BARLSegmentLib.logic.VolumeWriting import VolumeWriting
 
 _JOBS = ".jobs"
 _SENT = "images"
@@ -41,12 +43,14 @@ def caseOf(image: Path) -> str:
     return image.name[: len(image.name) - len(suffix)]
 
 
-def imageOf(node: Node, output: Path) -> Path:
+def imageOf(node: Node, output: Path) -> tuple[Path, VolumeWriting | None]:
     """A file with a node's voxels: its own if it has not changed since, else one beside the results.
+
+    Returns:
+        The file, and what writes it; None when it is there already.
 
     Raises:
         ImageError: the node is under a transform, or has no voxels.
-        StorageError: the folder cannot be written, or the disk is full.
     """
     if node.GetParentTransformNode() is not None:
         raise ImageError(
@@ -55,24 +59,26 @@ def imageOf(node: Node, output: Path) -> Path:
         )
     own = fileOf(node)
     if own is not None and own.name.lower().endswith(VOLUME_SUFFIXES):
-        return own
+        return own, None
     name = "".join("_" if character in '<>:"/\\|?*' else character for character in node.GetName()).strip(" .")
     path = output / _SENT / f"{name or 'volume'}.nrrd"
-    if not _holds(path, node):
-        volume = volumeOf(node)
+    return path, VolumeWriting(node, partial(_write, path))
+
+
+def _write(path: Path, volume: Volume) -> None:
+    """Unless a file written earlier has just these voxels: then it stays, and its result is known to be done."""
+    if not _holds(path, volume):
         write_volume(path, volume.array, volume.geometry)
-    return path
 
 
-def _holds(path: Path, node: Node) -> bool:
-    """Whether a file written earlier has just these voxels: then it stays, and its result is known to be done."""
+def _holds(path: Path, volume: Volume) -> bool:
     if not path.is_file():
         return False
     try:
-        there, here = read_volume(path), volumeOf(node)
+        there = read_volume(path)
     except ImageError:
         return False
-    return not there.geometry.difference_from(geometryOf(node)) and np.array_equal(there.array, here.array)
+    return not there.geometry.difference_from(volume.geometry) and np.array_equal(there.array, volume.array)
 
 
 def newJobFolder(output: Path, now: float) -> Path:

@@ -24,6 +24,7 @@ from BARLSegmentLib.logic.VolumeNodes import addVolumeNode
 from BARLSegmentLib.logic.VolumesTable import TABLE_FILE, VolumeRow, writeVolumesTable
 
 _POLL_SECONDS = 0.2
+_STEP_SECONDS = 0.005
 
 OnProgress = Callable[[float, str], None]
 """Share done, 0 to 1, and what is being done."""
@@ -160,18 +161,30 @@ class BatchLogic:
             StorageError: the folder cannot be written, or the disk is full.
         """
         modelFolderOf(Path(model))  # Refused before voxels are written.
-        items = tuple(self.eachItem(volumes, outputFolder))
-        return self.startItems(items, model, outputFolder, device=device, overwrite=overwrite)
+        items = []
+        for item in self.eachItem(volumes, outputFolder):
+            items.append(item) if item is not None else self._sleep(_STEP_SECONDS)
+        return self.startItems(tuple(items), model, outputFolder, device=device, overwrite=overwrite)
 
-    def eachItem(self, volumes: Sequence[Node | Path | str], outputFolder: Path | str) -> Iterator[Item]:
-        """What ``startItems`` takes, one volume at a time: writing a node that has no file takes a second or more.
+    def eachItem(self, volumes: Sequence[Node | Path | str], outputFolder: Path | str) -> Iterator[Item | None]:
+        """What ``startItems`` takes, one volume at a time.
+
+        Yields:
+            A volume; None while one that has no file is on its way into one, for that takes a second or more.
 
         Raises:
             ImageError: a file is missing, or a node is under a transform or has no voxels.
             StorageError: the folder cannot be written, or the disk is full.
         """
+        output = Path(outputFolder).absolute()
         for volume in volumes:
-            yield self._item(volume, Path(outputFolder).absolute())
+            if isinstance(volume, str | Path):
+                yield _itemOf(Path(volume))
+                continue
+            path, writing = imageOf(volume, output)
+            while writing is not None and not writing.step():
+                yield None
+            yield Item(image=path, node=volume)
 
     def startItems(
         self,
@@ -247,14 +260,6 @@ class BatchLogic:
             nodes.append(addSegmentationFromFile(self._scene, f"{case} segmentation", path, None, volumeNode))
         return tuple(nodes)
 
-    def _item(self, volume: Node | Path | str, output: Path) -> Item:
-        if isinstance(volume, str | Path):
-            path = Path(volume)
-            if not path.exists():
-                raise ImageError(f"{path} does not exist. Check the path, and that the drive is connected.")
-            return Item(image=path)
-        return Item(image=imageOf(volume, output), node=volume)
-
 
 def segmentVolumes(
     volumes: Sequence[Node | Path | str],
@@ -291,6 +296,12 @@ def segmentVolumes(
     if scene is not None:
         logic.loadResults(batch)
     return batch.table()
+
+
+def _itemOf(path: Path) -> Item:
+    if not path.exists():
+        raise ImageError(f"{path} does not exist. Check the path, and that the drive is connected.")
+    return Item(image=path)
 
 
 def _refuseNothingOrTwice(items: Sequence[Item]) -> None:

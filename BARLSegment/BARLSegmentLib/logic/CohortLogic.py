@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from enum import Enum
 from pathlib import Path
 from typing import Literal
 
-from barl.cohort import AnnotationVersion, Case, Cohort, Coverage, LabelTable, Modality, Role
+from barl.cohort import AnnotationVersion, Case, Cohort, LabelTable, Modality, Role
 from barl.errors import CohortError, InputError
 from barl.imaging import read_volume
 from barl.imaging.seg_nrrd import Layers, read_layers
 from BARLSegmentLib.logic.CaseNodes import IMAGE, SEGMENTATION, CaseTag, taggedNodes, tagNode, tagOf, untagNode
+from BARLSegmentLib.logic.CaseStart import LoadedCase, Start, StartingPoint, bestStart, predictionStart
 from BARLSegmentLib.logic.CaseTable import CaseRow, Ranking, eachRow, rankingOfNewestRound
 from BARLSegmentLib.logic.NewCohort import cohortFromVolumes, idsFor
 from BARLSegmentLib.logic.NewCohortFiles import cohortFromFolder
@@ -24,37 +24,6 @@ from BARLSegmentLib.logic.SceneTypes import Node, Scene
 from BARLSegmentLib.logic.SegmentationNodes import addEmptySegmentation, addSegmentation, addSegmentationFromFile
 from BARLSegmentLib.logic.ShownLayers import ShownLayers, showAgain, shownLayers, showVolume, viewsThatShow
 from BARLSegmentLib.logic.VolumeNodes import addVolumeNode
-
-
-class Start(Enum):
-    """What a loaded case starts from."""
-
-    ANNOTATION = "annotation"
-    PREDICTION = "prediction"
-    LABELS = "labels"
-    SCENE = "scene"
-    """It was in the scene already."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadedCase:
-    """A case in the scene."""
-
-    caseId: str
-    volumeNode: Node
-    segmentationNode: Node
-    start: Start
-    coverage: Coverage
-    """Of the annotation it starts from; complete for all others."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _StartingPoint:
-    """Where a case's segmentation comes from."""
-
-    kind: Start
-    path: Path | None = None
-    version: AnnotationVersion | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,12 +194,20 @@ class CohortLogic:
 
     def eachRow(self) -> Iterator[CaseRow]:
         """The case table a line at a time, for whoever must not wait for all; raises as ``table``."""
+        self.requireFolder()
+        self.cohort.reload()
+        return eachRow(self.cohort, self._ranking)
+
+    def requireFolder(self) -> None:
+        """Refuse to take a drive that is gone for a cohort in which nothing was ever drawn.
+
+        Raises:
+            CohortError: no cohort is open, or its folder is gone.
+        """
         if not self.cohort.folder.is_dir():
             raise CohortError(
                 f"{self.cohort.folder} is gone. Check that its drive is connected, or open another cohort."
             )
-        self.cohort.reload()
-        return eachRow(self.cohort, self._ranking)
 
     def loadCase(self, caseId: str) -> LoadedCase:
         """Bring a case into the scene and show it in the slice views.
@@ -239,33 +216,56 @@ class CohortLogic:
         segments with the label table's colors and terminology. What is in the scene already is not loaded again.
 
         Raises:
-            CohortError: no cohort is open, or it has no such case.
+            CohortError: no cohort is open, its folder is gone, or it has no such case.
             ImageError: the image cannot be read; the scene is unchanged.
             LabelError: the annotation or prediction cannot be read; the scene is unchanged.
         """
-        self.cohort.case(caseId)
-        before = shownLayers(self._scene)
-        volumeNode, present = self.volumeNodeOf(caseId), self.segmentationNodeOf(caseId)
-        start = self._startOf(caseId)
+        self.requireFolder()
+        start = bestStart(self.cohort, caseId)
+        present = self.segmentationNodeOf(caseId)
+        tag = tagOf(present) if present is not None else None
+        if tag is not None:
+            kind = Start.PREDICTION if tag.fromPrediction is not None else start.kind
+            start = replace(start, kind=kind)
+        return self._load(caseId, start, present)
+
+    def loadPrediction(self, caseId: str) -> LoadedCase:
+        """Bring a case with its newest prediction into the scene, to be looked at and corrected; also an annotated one.
+
+        A segmentation of the case that is in the scene leaves it, as from ``unloadCase``; the image stays.
+
+        Raises:
+            CohortError: no cohort is open, or it has no such case, or the case is not predicted.
+            ImageError: the image cannot be read.
+            LabelError: the prediction cannot be read.
+            InputError: what is unsaved in the segmentation cannot be kept; the scene is unchanged.
+        """
+        start = predictionStart(self.cohort, caseId)
+        others = taggedNodes(self._scene, self.cohort.folder, caseId, SEGMENTATION)
+        if others:
+            self._removeNodes(others, keepLent=True)
+            self.events.notify(CohortEvent(kind="unloaded", caseId=caseId))
+        return self._load(caseId, start, None)
+
+    def _load(self, caseId: str, start: StartingPoint, present: Node | None) -> LoadedCase:
+        """Read what is not there yet, and show it."""
+        before, volumeNode = shownLayers(self._scene), self.volumeNodeOf(caseId)
         with self._undoneOnError(), ThreadPoolExecutor(1) as beside:
             # The image takes longest to read; the segmentation is read meanwhile.
             layers = beside.submit(read_layers, start.path) if present is None and start.path is not None else None
             volumeNode = volumeNode or self._addImage(caseId)
-            if present is None:
-                present = self._addSegmentation(caseId, volumeNode, start, layers.result() if layers else None)
-            else:
-                start = replace(start, kind=Start.SCENE)
-        loaded = LoadedCase(
-            caseId=caseId,
-            volumeNode=volumeNode,
-            segmentationNode=present,
-            start=start.kind,
-            coverage=start.version.coverage if start.version else Coverage(),
-        )
+            read = layers.result() if layers else None
+            node = present or self._addSegmentation(caseId, volumeNode, start, read)
         self._before = before if self._before is None else self._before
         showVolume(self._scene, volumeNode)
         self.events.notify(CohortEvent(kind="loaded", caseId=caseId))
-        return loaded
+        return LoadedCase(
+            caseId=caseId,
+            volumeNode=volumeNode,
+            segmentationNode=node,
+            start=start.kind if present is None else Start.SCENE,
+            coverage=start.coverage,
+        )
 
     def loadVersion(self, caseId: str, number: int) -> Node:
         """Bring an earlier annotation version into the scene as a further segmentation, to look at.
@@ -324,29 +324,13 @@ class CohortLogic:
         tagNode(node, CaseTag(cohort=self.cohort.folder, caseId=caseId, part=IMAGE))
         return node
 
-    def _startOf(self, caseId: str) -> _StartingPoint:
-        """The best that there is to start from."""
-        version = self.cohort.annotation(caseId)
-        if version is not None:
-            return _StartingPoint(kind=Start.ANNOTATION, path=version.path, version=version)
-        prediction = self.cohort.latest_prediction(caseId)
-        return _StartingPoint(kind=Start.PREDICTION if prediction else Start.LABELS, path=prediction)
-
-    def _addSegmentation(self, caseId: str, volumeNode: Node, start: _StartingPoint, layers: Layers | None) -> Node:
+    def _addSegmentation(self, caseId: str, volumeNode: Node, start: StartingPoint, layers: Layers | None) -> Node:
         name = f"{caseId} from prediction" if start.kind is Start.PREDICTION else f"{caseId} annotation"
         if layers is None:
             node = addEmptySegmentation(self._scene, name, self.cohort.labels, volumeNode)
         else:
             node = addSegmentation(self._scene, name, layers, self.cohort.labels, volumeNode)
-        predicted = start.path if start.kind is Start.PREDICTION else None
-        tag = CaseTag(
-            cohort=self.cohort.folder,
-            caseId=caseId,
-            part=SEGMENTATION,
-            parent=start.version.number if start.version else None,
-            fromPrediction=predicted.relative_to(self.cohort.folder).as_posix() if predicted else None,
-        )
-        tagNode(node, tag)
+        tagNode(node, start.tag(self.cohort, caseId))
         return node
 
     @contextmanager

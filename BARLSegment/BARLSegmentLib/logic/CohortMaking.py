@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ import SimpleITK as sitk
 from barl.atomic import storage_errors
 from barl.cohort import LabelTable, Modality
 from barl.errors import CohortError, StorageError
+from barl.imaging import Volume
 from BARLSegmentLib.logic.ChildWork import StartWork, Work, WorkLook
 from BARLSegmentLib.logic.NewCohort import checkedIds, idsFor
 from BARLSegmentLib.logic.SceneTypes import Node
-from BARLSegmentLib.logic.VolumeNodes import volumeOf
+from BARLSegmentLib.logic.VolumeWriting import VolumeWriting
 
 _STAGING = 0.5
 """Share of writing the voxels out of the scene; compressing them is the rest."""
@@ -56,6 +58,8 @@ class FromFiles:
 
     def __init__(self, wish: CohortWish, source: Path | Mapping[str, Sequence[str]], startWork: StartWork) -> None:
         self.lent: Mapping[str, Node] = {}
+        self.isStaging = False
+        """Nothing comes out of the scene."""
         what = {"images": str(source)} if isinstance(source, Path) else {"series": source}
         self._work = startWork({**wish.request(), **what})
 
@@ -75,7 +79,8 @@ class FromFiles:
 class FromVolumes:
     """A cohort of volumes in the scene, whose voxels are written into it.
 
-    Each ``advance`` writes one volume, uncompressed, into a folder beside the cohort; the child then compresses them.
+    They are written one after the other, uncompressed, into a folder beside the cohort; the child then compresses them.
+    Each ``advance`` takes some milliseconds.
 
     Args:
         wish: what it is to be.
@@ -102,11 +107,17 @@ class FromVolumes:
             self._staging = Path(tempfile.mkdtemp(prefix=".staged-", dir=wish.folder))
         self._waiting = list(self.lent.items())
         self._staged: list[Path] = []
+        self._writing: tuple[str, Path, VolumeWriting] | None = None
         self._work: Work | None = None
         self._isCanceled = False
 
+    @property
+    def isStaging(self) -> bool:
+        """Whether voxels are still on their way out of the scene: then ``advance`` is wanted soon."""
+        return not self._isCanceled and (self._writing is not None or bool(self._waiting))
+
     def advance(self) -> WorkLook:
-        """Write one more volume, or look how far the child is.
+        """Write on, or look how far the child is.
 
         Raises:
             ImageError: a volume has been changed, and cannot be used any more.
@@ -114,8 +125,8 @@ class FromVolumes:
         """
         if self._isCanceled:
             return WorkLook(isOver=True, isCanceled=True)
-        if self._work is None and self._waiting:
-            return self._stageOne()
+        if self.isStaging:
+            return self._stage()
         if self._work is None:
             self._work = self._startWork({**self._wish.request(), "staged": [str(path) for path in self._staged]})
         look = self._work.look()
@@ -144,28 +155,35 @@ class FromVolumes:
             self._work.end()
         self._tidy()
 
-    def _stageOne(self) -> WorkLook:
-        caseId, node = self._waiting.pop(0)
-        path = self._staging / f"{caseId}.mha"
+    def _stage(self) -> WorkLook:
+        caseId = ""
         try:
-            volume = volumeOf(node)
-            image = sitk.GetImageFromArray(volume.array)
-            volume.geometry.apply_to(image)
-            _write(image, path)
+            if self._writing is None:
+                caseId, node = self._waiting.pop(0)
+                path = self._staging / f"{caseId}.mha"
+                self._writing = caseId, path, VolumeWriting(node, partial(_write, path))
+            caseId, path, writing = self._writing
+            if writing.step():
+                self._writing = None
+                self._staged.append(path)
         except BaseException:
             self._tidy()
             raise
-        self._staged.append(path)
         return WorkLook(share=_STAGING * len(self._staged) / len(self.lent), what=caseId)
 
     def _tidy(self) -> None:
+        if self._writing is not None:
+            self._writing[2].giveUp()
+            self._writing = None
         shutil.rmtree(self._staging, ignore_errors=True)
         if self._isNew:
             with suppress(OSError):  # It holds the cohort by now.
                 self._wish.folder.rmdir()
 
 
-def _write(image: sitk.Image, path: Path) -> None:
+def _write(path: Path, volume: Volume) -> None:
+    image = sitk.GetImageFromArray(volume.array)
+    volume.geometry.apply_to(image)
     try:
         sitk.WriteImage(image, str(path), useCompression=False)
     except RuntimeError as error:

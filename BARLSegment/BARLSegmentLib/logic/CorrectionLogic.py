@@ -91,9 +91,15 @@ class CorrectionLogic:
         """Whether a watched segmentation was changed since it was loaded or saved."""
         return self._autosave.isUnsaved(segmentationNode)
 
-    def tick(self) -> None:
-        """Write the drafts that are due; call it every few seconds. One that fails is told to the observers."""
-        self._autosave.tick()
+    def tick(self) -> bool:
+        """Begin the drafts that are due, and bring those on their way a step on; call it every few seconds.
+
+        A step takes some milliseconds, for a thread does the writing. A draft that fails is told to the observers.
+
+        Returns:
+            Whether drafts are on their way: then call it again soon.
+        """
+        return self._autosave.tick()
 
     def secure(self, node: Node) -> None:
         """Write a draft of what a watched segmentation has unsaved: to be called before it is removed.

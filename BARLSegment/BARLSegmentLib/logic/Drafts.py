@@ -12,9 +12,11 @@ import socket
 import uuid
 import zlib
 from collections.abc import Callable, Collection
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import slicer
@@ -24,7 +26,10 @@ from barl.cohort import Cohort, Coverage, CoverageKind
 from barl.errors import CohortError, InputError, StorageError
 from barl.jobs.processes import Process
 from barl.records import format_stamp, read_fields
+from BARLSegmentLib.logic.DraftFile import DraftContent, Wanted, writeDraftFile
+from BARLSegmentLib.logic.DraftSnapshot import DraftSnapshot, UnfitError
 from BARLSegmentLib.logic.SceneTypes import Node
+from BARLSegmentLib.logic.VolumeWriting import inThread
 
 FORMAT_VERSION = 1
 _FOLDER = "drafts"
@@ -62,6 +67,66 @@ class Draft:
         return here and (self.process == Process.current() or not self.process.is_alive)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DraftedWork:
+    """What a draft remembers beside its voxels."""
+
+    caseId: str
+    session: str
+    """Names its files."""
+
+    author: str
+    coverage: Coverage
+    parent: int | None
+    fromPrediction: str | None
+
+
+class DraftWriting:
+    """A draft on its way: the window's thread copies in steps, another one writes.
+
+    Args:
+        draft: what its record says.
+        snapshot: copies the segmentation.
+    """
+
+    def __init__(self, draft: Draft, snapshot: DraftSnapshot) -> None:
+        self._draft, self._snapshot = draft, snapshot
+        self._wanted = Wanted()
+        self._written: Future[None] | None = None
+
+    def step(self) -> bool:
+        """Copy some more, or look whether it is written; returns whether the draft is there.
+
+        Raises:
+            StorageError: the folder cannot be written, or the disk is full; the draft before stays.
+            UnfitError: the segmentation has changed into something that only Slicer can write.
+        """
+        if self._written is None:
+            if self._snapshot.step() and self._snapshot.content is not None:
+                self._written = inThread(partial(self._write, self._snapshot.content))
+            return False
+        if not self._written.done():
+            return False
+        self._written.result()
+        return True
+
+    def finish(self) -> None:
+        """Write it now, and wait; raises as ``step``."""
+        while not self._snapshot.step():
+            pass
+        assert self._snapshot.content is not None
+        self._write(self._snapshot.content)
+
+    def giveUp(self) -> None:
+        """Write it no more; what is there already stays. Waits only while the file is just appearing."""
+        self._wanted.withdraw()
+
+    def _write(self, content: DraftContent) -> None:
+        writeDraftFile(self._draft.path, content, self._wanted)
+        with self._wanted.appearing():
+            write_json(_record(self._draft.path), _toJson(self._draft))
+
+
 class Drafts:
     """Writes and removes the drafts of this program.
 
@@ -72,41 +137,48 @@ class Drafts:
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
 
-    def write(
-        self,
-        cohort: Cohort,
-        caseId: str,
-        segmentationNode: Node,
-        *,
-        session: str,
-        author: str,
-        coverage: Coverage,
-        parent: int | None,
-        fromPrediction: str | None,
-    ) -> Draft:
+    def write(self, cohort: Cohort, node: Node, work: DraftedWork) -> None:
         """Write a segmentation node as it is: names, overlaps and grid are looked at only when a version is saved.
 
         Raises:
             CohortError: the cohort's folder is gone.
             StorageError: the folder cannot be written, or the disk is full; the draft before stays.
         """
+        writing = self.begin(cohort, node, work)
+        if writing is not None:
+            writing.finish()
+            return
+        draft = self._draft(cohort, work)
+        with replacing(draft.path) as temporary:
+            _writeNode(node, temporary, draft.path)
+        write_json(_record(draft.path), _toJson(draft))
+
+    def begin(self, cohort: Cohort, node: Node, work: DraftedWork) -> DraftWriting | None:
+        """The same without waiting; None when only Slicer itself can write this segmentation.
+
+        Raises:
+            CohortError: the cohort's folder is gone.
+        """
+        draft = self._draft(cohort, work)
+        try:
+            return DraftWriting(draft, DraftSnapshot(node))
+        except UnfitError:
+            return None
+
+    def _draft(self, cohort: Cohort, work: DraftedWork) -> Draft:
         if not cohort.folder.is_dir():
             raise CohortError(f"{cohort.folder} is gone, so no draft was written. Check that its drive is connected.")
-        draft = Draft(
-            caseId=caseId,
-            path=_folder(cohort, caseId) / f"{session}{_SEGMENTATION}",
-            author=author,
+        return Draft(
+            caseId=work.caseId,
+            path=_folder(cohort, work.caseId) / f"{work.session}{_SEGMENTATION}",
+            author=work.author,
             saved=datetime.fromtimestamp(self._clock(), timezone.utc).isoformat(timespec="seconds"),
-            coverage=coverage,
-            parent=parent,
-            fromPrediction=fromPrediction,
+            coverage=work.coverage,
+            parent=work.parent,
+            fromPrediction=work.fromPrediction,
             process=Process.current(),
             host=socket.gethostname(),
         )
-        with replacing(draft.path) as temporary:
-            _writeNode(segmentationNode, temporary, draft.path)
-        write_json(_record(draft.path), _toJson(draft))
-        return draft
 
     def discard(self, cohort: Cohort, caseId: str, session: str) -> None:
         """Remove a session's draft, because it became a version; raises as :func:`removeDraft`."""

@@ -53,6 +53,12 @@ class ShownPrediction:
         return self.files.caseId
 
     @property
+    def roundNumber(self) -> int | None:
+        """Number of the round that made it; None for a prediction outside a round."""
+        name = self.files.segmentation.parents[1].name
+        return int(name) if name.isdigit() else None
+
+    @property
     def isChanged(self) -> bool:
         """Whether a segment was drawn on, renamed, added or deleted since; colors do not count."""
         return self.segmentationNode.GetScene() is None or segmentContents(self.segmentationNode) != self.contents

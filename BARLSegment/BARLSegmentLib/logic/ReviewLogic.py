@@ -77,6 +77,7 @@ class ReviewLogic:
         self._region: Region | None = None
         self._looked = 0.0
         self._undo: list[Callable[[], None]] = []
+        self._version: AnnotationVersion | None = None
         self._events = SceneEvents(scene, closing=self.finish)
         self.observers: Observers[ReviewProgress] = Observers()
 
@@ -94,6 +95,21 @@ class ReviewLogic:
     def accepted(self) -> frozenset[int]:
         """Ranks of the accepted regions."""
         return self._record.accepted
+
+    @property
+    def hasPrevious(self) -> bool:
+        """Whether there is a region before the one looked at."""
+        return bool(self._before())
+
+    @property
+    def isCaseAccepted(self) -> bool:
+        """Whether the prediction was accepted as a whole, and that was not taken back."""
+        return self._version is not None
+
+    @property
+    def markerNode(self) -> Node | None:
+        """The box around the region looked at; None while there is none in the scene."""
+        return self._marker.node
 
     @property
     def canUndo(self) -> bool:
@@ -133,7 +149,7 @@ class ReviewLogic:
 
     def previous(self) -> Region | None:
         """Look at the region before this one, accepted or not; None when there is none."""
-        before = [region for region in self.regions if self._region is not None and region.rank < self._region.rank]
+        before = self._before()
         return self._look(before[-1]) if before else None
 
     def goTo(self, rank: int) -> Region:
@@ -179,8 +195,9 @@ class ReviewLogic:
         """
         if self._shown is None:
             raise InputError("There is no prediction to accept. Load a case with a prediction first.")
-        version = acceptPrediction(cohort, self._shown, author)
-        self._undo.append(lambda: withdrawAcceptance(cohort, version))
+        version = self._version = acceptPrediction(cohort, self._shown, author)
+        self._undo.append(lambda: self._withdraw(cohort, version))
+        self.rest()
         self._tell()
         return version
 
@@ -202,9 +219,14 @@ class ReviewLogic:
         """Hide the box around the region, such as from who draws there, or bring it back."""
         self._marker.setVisible(isVisible)
 
+    def rest(self) -> None:
+        """The person has done with the case: the box goes. Whoever goes to a region once more sees it again."""
+        self._marker.remove()
+
     def finish(self) -> None:
         """Look at no prediction any more; called before another one, and when the scene closes."""
         self._marker.remove()
+        self._version = None
         self._shown = self._region = None
         self._record = ReviewRecord(prediction="")
         self._undo.clear()
@@ -213,6 +235,9 @@ class ReviewLogic:
         """End the review and watch the scene no longer; called when the module goes."""
         self.finish()
         self._events.stop()
+
+    def _before(self) -> list[Region]:
+        return [region for region in self.regions if self._region is not None and region.rank < self._region.rank]
 
     def _look(self, region: Region) -> Region:
         self._spend()
@@ -238,6 +263,10 @@ class ReviewLogic:
         record = replace(self._record, accepted=accepted, seconds=self._record.seconds + self._sinceLooked())
         record.write(self._shown.files)
         self._record, self._looked = record, self._clock()
+
+    def _withdraw(self, cohort: Cohort, version: AnnotationVersion) -> None:
+        withdrawAcceptance(cohort, version)
+        self._version = None
 
     def _spend(self) -> None:
         self._record = replace(self._record, seconds=self._record.seconds + self._sinceLooked())

@@ -135,10 +135,14 @@ class TrainLogic:
         state = read_status(folder).state
         if state not in _MAY_RESUME:
             raise JobError(f"{folder} is {state.value}: there is nothing to go on with. Start a new training.")
-        process = read_launched(folder)
-        if process is not None and process.is_alive:  # Launching would wait for it, and the window with it.
+        if self.isEnding(folder):  # Launching would wait for it, and the window with it.
             raise JobError(f"The process of {folder} is just ending. Try again in a few seconds.")
         self._processes.launch(folder)
+
+    def isEnding(self, folder: Path) -> bool:
+        """Whether a job has said its last word, and its process is still on its way out: some seconds as a rule."""
+        process = read_launched(folder)
+        return process is not None and process.is_alive and not read_status(folder).state.is_active
 
     def askToStop(self, folder: Path) -> None:
         """Ask a job to save its state and stop, however long that takes.

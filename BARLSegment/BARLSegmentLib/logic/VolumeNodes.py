@@ -71,7 +71,8 @@ def volumeOf(node: Node) -> Volume:
     image = node.GetImageData()
     scalars = image.GetPointData().GetScalars()
     array = vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1])
-    return Volume(array=_compact(array), geometry=geometry)
+    isShared = array.dtype in (np.int16, np.float32)
+    return Volume(array=array.copy() if isShared else compact(array), geometry=geometry)
 
 
 def refuseNoVolume(node: Node) -> Geometry:
@@ -139,10 +140,10 @@ def arrayFrom(matrix: Any) -> npt.NDArray[np.float64]:
     return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
 
 
-def _compact(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """As files give it: int16 where all voxels fit, else float32."""
+def compact(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """As files give it: int16 where all voxels fit, else float32; an array of these comes back as it is."""
     if array.dtype == np.int16 or array.dtype == np.float32:
-        return array.copy()
+        return array
     limits = np.iinfo(np.int16)
     if array.dtype.kind in "iu" and limits.min <= array.min() and array.max() <= limits.max:
         return array.astype(np.int16)

@@ -24,6 +24,7 @@ from BARLSegmentLib.widgets.MessageLine import MessageLine
 from BARLSegmentLib.widgets.VolumeChecklist import VolumeChecklist
 
 _POLL_MS = 500
+_STEP_MS = 10
 _FOLDER, _SCENE = range(2)
 
 
@@ -31,7 +32,7 @@ _FOLDER, _SCENE = range(2)
 class Preparation:
     """Volumes on the way into a batch: one that has no file of its own is written first."""
 
-    waiting: Iterator[Item]
+    waiting: Iterator[Item | None]
     total: int
     model: Path
     output: Path
@@ -126,12 +127,12 @@ class BatchPanel:
         self.state.preparation = None
         self.timer.stop()
         with self.message.telling(keep=True):
-            item = next(preparation.waiting, None)
-            if item is not None:
-                preparation.items.append(item)
+            for item in preparation.waiting:
+                if item is not None:
+                    preparation.items.append(item)
                 self._tellPrepared(preparation)
                 self.state.preparation = preparation
-                self.timer.start(0)
+                self.timer.start(_STEP_MS)
                 return
             self.state.batch = self.batch.startItems(tuple(preparation.items), preparation.model, preparation.output)
             self.timer.start(_POLL_MS)

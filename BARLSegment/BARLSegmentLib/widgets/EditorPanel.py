@@ -11,7 +11,8 @@ import vtk
 from slicer.i18n import tr as _
 
 from barl.cohort import AnnotationVersion, Coverage
-from BARLSegmentLib.logic.CohortLogic import CohortEvent, CohortLogic, LoadedCase, Start
+from BARLSegmentLib.logic.CaseStart import LoadedCase, Start
+from BARLSegmentLib.logic.CohortLogic import CohortEvent, CohortLogic
 from BARLSegmentLib.logic.CorrectionLogic import CorrectionEvent, CorrectionLogic
 from BARLSegmentLib.logic.Drafts import Draft
 from BARLSegmentLib.logic.Observers import Observers
@@ -287,7 +288,8 @@ def _caseWords(case: LoadedCase | None) -> str:
         Start.LABELS: _("{case}: nothing is drawn yet. Choose a structure and an effect, and draw."),
         Start.SCENE: _("{case}: it was in the scene already."),
     }
-    return words[case.start].format(case=case.caseId)
+    start = Start.PREDICTION if case.isPrediction else case.start
+    return words[start].format(case=case.caseId)
 
 
 def _versionWords(version: AnnotationVersion) -> str:

@@ -25,6 +25,9 @@ from BARLSegmentLib.widgets.MessageLine import MessageLine
 from BARLSegmentLib.widgets.VolumeChecklist import VolumeChecklist
 from BARLSegmentLib.widgets.Words import modalityWord
 
+_STAGING_MS = 20
+"""Between two steps in which voxels come out of the scene."""
+
 _FOLDER, _SCENE, _DICOM = range(3)
 _MODALITIES = tuple(Modality)
 
@@ -101,7 +104,7 @@ class NewCohortForm:
             else:
                 self._making = FromVolumes(wish, self._volumes.checked(), self.startWork)
             self._message.info(_("Looking at the images..."))
-            self.timer.start()
+            self.timer.start(_STAGING_MS if self._making.isStaging else POLL_MS)
         self._show()
 
     def poll(self) -> None:
@@ -118,6 +121,8 @@ class NewCohortForm:
         if look is None or look.isOver:
             self.timer.stop()
             self._making = None
+        else:
+            self.timer.setInterval(_STAGING_MS if making.isStaging else POLL_MS)
         if look is not None and look.isOver:
             self._conclude(look, making.lent)
         elif look is not None and look.what:

@@ -9,8 +9,10 @@ from typing import Any, Literal
 import slicer
 from slicer.i18n import tr as _
 
+from barl.cohort import Role
+from barl.errors import CohortError
 from BARLSegmentLib.logic.CaseTable import CaseRow
-from BARLSegmentLib.logic.CohortLogic import CohortEvent, CohortLogic, Start
+from BARLSegmentLib.logic.CohortLogic import CohortEvent, CohortLogic
 from BARLSegmentLib.logic.Observers import Observers
 from BARLSegmentLib.logic.OverlayLogic import OverlayLogic
 from BARLSegmentLib.logic.ResultLogic import ResultLogic, ShownPrediction
@@ -53,6 +55,7 @@ class ReviewPanel:
         overlay: lays the map over the slice views.
         review: walks through the regions.
         author: gives the name of who accepts.
+        isUnsaved: whether a case has drawing in the scene that is not saved.
         loadUi: gives the widget of a .ui file.
     """
 
@@ -63,10 +66,11 @@ class ReviewPanel:
         overlay: OverlayLogic,
         review: ReviewLogic,
         author: Callable[[], str],
+        isUnsaved: Callable[[str], bool],
         loadUi: Callable[[str], Any],
     ) -> None:
         self.cohort, self.results, self.overlay, self.review = cohort, results, overlay, review
-        self._author = author
+        self._author, self._isUnsaved = author, isUnsaved
         self.state = ReviewState()
         self.widget = loadUi("ReviewPanel")
         self.ui = slicer.util.childWidgetVariables(self.widget)
@@ -100,31 +104,39 @@ class ReviewPanel:
         """The same bit by bit."""
         self.state.rows = tuple(byNeed(rows))
         yield from self._lines.eachShown(self.state.rows)
+        self._showProgress()
         self._showChoices()
 
     def load(self, caseId: str) -> None:
         """Bring a prediction and its map into the scene, and begin at its first region."""
         with self.message.telling():
+            self.cohort.requireFolder()
             folder = self.results.newest(self.cohort.cohort, caseId)
             if folder is None:
                 self.message.info(_("Case {case} is not predicted yet. Train first.").format(case=caseId))
                 return
             self._drop()
-            case = self.cohort.loadCase(caseId)
-            shown = self.results.load(
-                folder,
-                caseId,
-                imageNode=case.volumeNode,
-                segmentationNode=case.segmentationNode if case.start is Start.PREDICTION else None,
-            )
+            wasUnsaved = self._isUnsaved(caseId)
+            case = self.cohort.loadPrediction(caseId)
+            shown = self.results.load(folder, caseId, imageNode=case.volumeNode, segmentationNode=case.segmentationNode)
             self.state.shown = shown
             self.review.start(shown)
-            if shown.missing:
-                self.message.info(shown.missing)
+            self._tellAbout(shown, wasUnsaved)
             if shown.mapNode is not None:
                 self.ui.overlayCheck.checked = True
                 self.overlay.show(shown.mapNode)
             self.review.next()
+        self._showProgress()
+        self._showChoices()
+
+    def rest(self, caseId: str) -> None:
+        """The person has saved a correction of a case: nothing shall lie over what was drawn."""
+        if self.state.shown is not None and self.state.shown.caseId == caseId:
+            self.review.rest()
+
+    def finish(self) -> None:
+        """Look at no prediction any more: the next round begins."""
+        self._drop()
         self._showProgress()
         self._showChoices()
 
@@ -136,7 +148,7 @@ class ReviewPanel:
         connect(ui.overlayCheck, "toggled(bool)", self._onOverlay)
         connect(ui.thresholdSlider, "valueChanged(double)", self.overlay.setThreshold)
         connect(ui.opacitySlider, "valueChanged(double)", self.overlay.setOpacity)
-        connect(ui.nextButton, "clicked(bool)", lambda _checked: self._do(self.review.next))
+        connect(ui.nextButton, "clicked(bool)", lambda _checked: self._do(self._next))
         connect(ui.previousButton, "clicked(bool)", lambda _checked: self._do(self.review.previous))
         connect(ui.acceptRegionButton, "clicked(bool)", lambda _checked: self._do(self._acceptRegion))
         connect(ui.acceptCaseButton, "clicked(bool)", lambda _checked: self._do(self._acceptCase))
@@ -152,17 +164,42 @@ class ReviewPanel:
         self._showProgress()
         self._showChoices()
 
+    def _tellAbout(self, shown: ShownPrediction, wasUnsaved: bool) -> None:
+        """What the person may not expect; the most important last, for there is one line."""
+        row = self._shownRow()
+        if shown.missing:
+            self.message.info(shown.missing)
+        if row is not None and row.version is not None:
+            words = _("{case} is annotated already: this is the prediction. Version {n} stays, whatever you save.")
+            self.message.info(words.format(case=shown.caseId, n=row.version))
+        if wasUnsaved:
+            words = _("What was drawn in {case} and not saved is kept as a draft; step 2 offers it.")
+            self.message.info(words.format(case=shown.caseId))
+
     def _acceptRegion(self) -> None:
         self.review.accept()
+        self._next()
+
+    def _next(self) -> None:
         if self.review.next() is None:
             self.message.good(_("Every region is accepted. Accept the case, or correct it."))
 
     def _acceptCase(self) -> None:
+        self._refuseToMeasureItself()
         version = self.review.acceptCase(self.cohort.cohort, self._author())
         self.message.good(_("Accepted: version {n} of {case}.").format(n=version.number, case=version.case_id))
         self.refresh()
         self._lines.select(self.state.rows[0].caseId)  # The next one that needs a look; Enter loads it.
         self.wishes.notify(ReviewWish(kind="changed", caseId=version.case_id))
+
+    def _refuseToMeasureItself(self) -> None:
+        row = self._shownRow()
+        if row is not None and row.role is Role.VALIDATION:
+            words = _(
+                "{case} is only to measure (validation). Accepted, the prediction would be measured against itself. "
+                "Correct and save it, or give the case another use in step 1."
+            )
+            raise CohortError(words.format(case=row.caseId))
 
     def _takeBack(self) -> None:
         self.review.undo()
@@ -187,8 +224,11 @@ class ReviewPanel:
             self.overlay.show(self.state.shown.mapNode) if shown else self.overlay.hide()
 
     def _onCohortEvent(self, event: CohortEvent) -> None:
-        gone = event.kind in ("unloaded", "lost") and self.state.shown and event.caseId == self.state.shown.caseId
-        if event.kind in ("opened", "closed") or gone:
+        shown = self.state.shown
+        isOurs = shown is not None and event.caseId == shown.caseId
+        leaves = event.kind in ("unloaded", "lost") and isOurs
+        isOther = event.kind == "loaded" and shown is not None and not isOurs
+        if event.kind in ("opened", "closed") or leaves or isOther:
             self._drop()
         if event.kind in ("opened", "closed", "changed"):
             self.refresh()
@@ -206,15 +246,30 @@ class ReviewPanel:
     def _showProgress(self) -> None:
         shown, region = self.state.shown, self.review.region
         words = "" if shown is None else f"{shown.caseId}: {progressWords(self.review.progress)}"
-        self.ui.progressLabel.setText(f"{words}\n{region.reason}" if words and region is not None else words)
+        lines = [words, "" if shown is None or region is None else region.reason, self._newerWords()]
+        self.ui.progressLabel.setText("\n".join(line for line in lines if line))
+
+    def _shownRow(self) -> CaseRow | None:
+        """The line of the case that is looked at."""
+        shown = self.state.shown
+        return None if shown is None else next((row for row in self.state.rows if row.caseId == shown.caseId), None)
+
+    def _newerWords(self) -> str:
+        """Whether a later round has predicted the case once more since it was loaded."""
+        shown, row = self.state.shown, self._shownRow()
+        if shown is None or row is None or row.lastRound in (None, shown.roundNumber):
+            return ""
+        return _("Round {n} has predicted it anew: Load prediction shows that.").format(n=row.lastRound)
 
     def _showChoices(self) -> None:
         ui, shown = self.ui, self.state.shown
         regions = shown is not None and bool(self.review.regions)
-        for button in (ui.previousButton, ui.nextButton):
-            button.enabled = regions
-        ui.acceptRegionButton.enabled = regions and self.review.region is not None
-        ui.acceptCaseButton.enabled = ui.correctButton.enabled = shown is not None
+        isWaiting = shown is not None and not self.review.isCaseAccepted
+        ui.previousButton.enabled = regions and self.review.hasPrevious
+        ui.nextButton.enabled = regions
+        ui.acceptRegionButton.enabled = regions and isWaiting and self.review.region is not None
+        ui.acceptCaseButton.enabled = isWaiting
+        ui.correctButton.enabled = shown is not None
         ui.overlayCheck.enabled = shown is not None and shown.mapNode is not None
         ui.undoButton.enabled = self.review.canUndo
         number = ui.predictionTable.currentRow()

@@ -36,6 +36,8 @@ from BARLSegmentLib.widgets.TableRefresh import TableRefresh
 from BARLSegmentLib.widgets.TrainPanel import TrainPanel
 
 AUTOSAVE_TICK_MS = 5000
+DRAFT_STEP_MS = 20
+"""Between two steps of a draft that is on its way."""
 
 
 class Logics(Protocol):
@@ -79,7 +81,13 @@ class SegmentPanel:
         self.editor = EditorPanel(logic.correction, logic.cohort, logic.scene, loadUi)
         self.train = TrainPanel(logic.train, logic.monitor, logic.cohort, logic.examination, logic.scene, loadUi)
         self.review = ReviewPanel(
-            logic.cohort, logic.results, logic.overlay, logic.review, lambda: logic.correction.author, loadUi
+            logic.cohort,
+            logic.results,
+            logic.overlay,
+            logic.review,
+            lambda: logic.correction.author,
+            self._isUnsaved,
+            loadUi,
         )
         self.batch = BatchPanel(logic.batch, logic.cohort, logic.scene, loadUi)
         self._steps: tuple[tuple[Any, Any], ...] = (
@@ -99,6 +107,8 @@ class SegmentPanel:
         )
         self.timer = qt.QTimer(self.widget)
         self.timer.setInterval(AUTOSAVE_TICK_MS)
+        self.draftTimer = qt.QTimer(self.widget)
+        self.draftTimer.setInterval(DRAFT_STEP_MS)
         self._tag: Any = None
         self._parameters: Any = None
         self._hasPackages = False
@@ -140,6 +150,7 @@ class SegmentPanel:
         """Undo everything."""
         self.exit()
         self.timer.stop()
+        self.draftTimer.stop()
         self.shortcuts.cleanup()
         self.refreshing.cleanup()
         self._connections.undoAll()
@@ -152,6 +163,13 @@ class SegmentPanel:
             each.collapsed = each is not step
         step.setFocus()
 
+    def autosave(self) -> None:
+        """Begin the drafts that are due, and bring those on their way a step on."""
+        if self.logic.correction.tick():
+            self.draftTimer.start()
+        else:
+            self.draftTimer.stop()
+
     def _connect(self) -> None:
         observe = self._connections.observers
         observe(self.logic.cohort.events, self._onCohortEvent)
@@ -161,7 +179,8 @@ class SegmentPanel:
         # Who draws wants to see the image: the box comes back when the effect is put down.
         observe(self.editor.drawing, lambda isDrawing: self.logic.review.setMarkerVisible(not isDrawing))
         observe(self.review.wishes, self._onReviewWish)
-        self._connections.signal(self.timer, "timeout()", self.logic.correction.tick)
+        for timer in (self.timer, self.draftTimer):
+            self._connections.signal(timer, "timeout()", self.autosave)
         self._connections.signal(self.ui.trainStep, "contentsCollapsed(bool)", self._onTrainStep)
 
         self._connections.signal(
@@ -171,10 +190,14 @@ class SegmentPanel:
     def _addShortcuts(self) -> None:
         """A key presses its button, so that what cannot be pressed cannot be typed either."""
         review = self.review.ui
+        answering = {
+            "Ctrl+Alt+S": (self.editor.ui.saveButton, self.ui.editorStep),
+            "Ctrl+Alt+N": (self.editor.ui.nextButton, self.ui.editorStep),
+            "Ctrl+Alt+T": (self.train.ui.trainButton, self.ui.trainStep),
+        }
+        for key, (button, step) in answering.items():
+            self.shortcuts.add(key, functools.partial(self._pressIn, step, button))
         buttons = {
-            "Ctrl+Alt+S": self.editor.ui.saveButton,
-            "Ctrl+Alt+N": self.editor.ui.nextButton,
-            "Ctrl+Alt+T": self.train.ui.trainButton,
             "Ctrl+Alt+U": review.overlayCheck,
             "Ctrl+Alt+.": review.nextButton,
             "Ctrl+Alt+,": review.previousButton,
@@ -184,6 +207,12 @@ class SegmentPanel:
             self.shortcuts.add(key, functools.partial(_press, button))
         for number, (step, _panel) in enumerate(self._steps, start=1):
             self.shortcuts.add(f"Ctrl+Alt+{number}", functools.partial(self.show, step))
+
+    def _pressIn(self, step: Any, button: Any) -> None:
+        """The step is opened, for there it is asked and answered."""
+        if button.enabled:
+            self.show(step)
+        _press(button)
 
     def _showSetup(self) -> None:
         """Say it before the person runs into it: without its packages BARL can neither save nor train."""
@@ -223,25 +252,34 @@ class SegmentPanel:
             self._showNext()
 
     def _onCohortWish(self, wish: CohortWish) -> None:
-        if self.editor.load(wish.caseId):
-            self.show(self.ui.editorStep)
+        self.editor.load(wish.caseId)
+        self.show(self.ui.editorStep)  # Also when it failed: there it says why.
 
     def _onTrainStep(self, collapsed: bool) -> None:
         """Only who comes to train wants to know the device; finding out takes a process and some seconds."""
         if not collapsed:
             self.train.examine()
 
-    def _onSaved(self, _caseId: str) -> None:
+    def _isUnsaved(self, caseId: str) -> bool:
+        node = self.logic.cohort.segmentationNodeOf(caseId)
+        return node is not None and self.logic.correction.hasUnsavedChanges(node)
+
+    def _onSaved(self, caseId: str) -> None:
+        self.review.rest(caseId)
         self.cohort.refresh()
         self.review.refresh()
         self._showNext()
 
     def _onReviewWish(self, wish: ReviewWish) -> None:
-        if wish.kind == "correct" and self.editor.load(wish.caseId):
+        if wish.kind == "correct":
+            self.editor.load(wish.caseId)
             self.show(self.ui.editorStep)
         elif wish.kind == "next round":
             self.show(self.ui.trainStep)
+            before = self.train.state.folder
             self.train.start(fromRound=wish.fromRound)
+            if self.train.state.folder != before:
+                self.review.finish()
         elif wish.kind == "changed":
             self.cohort.refresh()
             self._showNext()

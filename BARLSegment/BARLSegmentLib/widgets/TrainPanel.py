@@ -86,6 +86,8 @@ class TrainPanel:
         self.timer.setInterval(TICK_MS)
         self.deviceTimer = qt.QTimer(self.widget)
         self.deviceTimer.setInterval(TICK_MS)
+        self.resumeTimer = qt.QTimer(self.widget)
+        self.resumeTimer.setInterval(TICK_MS)
         self._connections = Connections()
         self._fillChoices()
         self._connect()
@@ -95,6 +97,7 @@ class TrainPanel:
         """Undo all connections and stop looking; the training goes on."""
         self.timer.stop()
         self.deviceTimer.stop()
+        self.resumeTimer.stop()
         self.examination.stop()
         self._connections.undoAll()
 
@@ -125,6 +128,7 @@ class TrainPanel:
 
     def start(self, fromRound: int | None = None) -> None:
         """Begin a training, or say why not."""
+        self.resumeTimer.stop()
         with self.message.telling():
             wish = replace(
                 self._taken,
@@ -155,11 +159,18 @@ class TrainPanel:
                 self.tick()
 
     def resume(self) -> None:
-        """Go on from the last checkpoint."""
+        """Go on from the last checkpoint, as soon as the process from before has ended."""
+        self.resumeTimer.stop()
+        folder = self.state.folder
+        if folder is None:
+            return
         with self.message.telling():
-            if self.state.folder is not None:
-                self.train.resume(self.state.folder)
-                self.follow(self.state.folder)
+            if self.train.isEnding(folder):
+                self.message.info(_("The training is just ending. It goes on in a moment."))
+                self.resumeTimer.start()
+                return
+            self.train.resume(folder)
+            self.follow(folder)
 
     def tick(self) -> None:
         """Look what is new; a long history comes in parts, so that the window never waits."""
@@ -174,6 +185,7 @@ class TrainPanel:
         connect(ui.presetCombo, "activated(int)", self._onPreset)
         connect(ui.minutesSpin, "valueChanged(double)", lambda _minutes: self._showDevice())
         connect(self.timer, "timeout()", self.tick)
+        connect(self.resumeTimer, "timeout()", self.resume)
         connect(self.deviceTimer, "timeout()", self._onDeviceTimer)
         self._connections.observers(self.cohort.events, self._onCohortEvent)
         self._connections.observers(self.monitor.observers, self._onMonitorEvent)
@@ -214,6 +226,7 @@ class TrainPanel:
     def _onCohortEvent(self, event: CohortEvent) -> None:
         if event.kind == "closed":
             self.timer.stop()
+            self.resumeTimer.stop()
             self.monitor.detach()
             self.state = TrainState(findings=self.state.findings)
             self.message.clear()

@@ -68,6 +68,8 @@ def progressWords(progress: ReviewProgress) -> str:
     """Where a review stands."""
     if not progress.isComputed:
         return _("no regions were computed for this prediction")
+    if progress.isEmpty:
+        return _("no region to look at: the prediction is empty, no structure was found")
     if progress.total == 0:
         return _("no region to look at: the prediction is sure everywhere")
     place = _("region {n} of {total}") if progress.rank else _("{total} regions")

@@ -359,12 +359,18 @@ class qMRMLPlotView(_SceneWidget):
         area = QtCore.QRectF(self.rect()).adjusted(44, 22, -12, -22)
         painter.drawRect(area)
         (left, right), (low, high) = ((min(each), max(each)) for each in zip(*every, strict=True))
-        right, high = max(right, left + 1e-9), max(high, low + 1e-9)
+        right, margin = max(right, left + 1e-9), 0.05 * (high - low) + 1e-9
+        low, high = low - margin, high + margin
         text = QtCore.Qt.AlignRight | QtCore.Qt.AlignVCenter
         painter.drawText(QtCore.QRectF(0, area.top() - 8, 40, 16), text, f"{high:.2g}")
         painter.drawText(QtCore.QRectF(0, area.bottom() - 8, 40, 16), text, f"{low:.2g}")
         painter.drawText(QtCore.QRectF(area.right() - 60, area.bottom() + 3, 60, 16), text, f"{right:.4g}")
         painter.drawText(QtCore.QRectF(area.left() - 30, area.bottom() + 3, 60, 16), text, f"{left:.4g}")
+        ends = [points[-1][1] for _, points in lines if points]
+        # Losses fall and scores rise: the names are where the lines do not end.
+        legend = (
+            area.bottom() - 19 - 15 * (len(lines) - 1) if sum(ends) / len(ends) > (low + high) / 2 else area.top() + 4
+        )
         for index, (series, points) in enumerate(lines):
             color = QtGui.QColor.fromRgbF(*series.GetColor())
             painter.setPen(QtGui.QPen(color, 2))
@@ -376,7 +382,7 @@ class qMRMLPlotView(_SceneWidget):
                 for x, y in points
             ]
             painter.drawPolyline(placed) if len(placed) > 1 else None
-            box = QtCore.QRectF(area.right() - 130, area.top() + 4 + 15 * index, 124, 14)
+            box = QtCore.QRectF(area.right() - 130, legend + 15 * index, 124, 14)
             painter.drawText(box, text, series.GetName())
 
 
