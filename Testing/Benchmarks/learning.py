@@ -84,6 +84,8 @@ VARIANTS = {
     "barl_dpr_pcbc_regions": _barl(**REGIONS),
     "barl_dpr_regions": _barl(**DPR | {"region_weight": 0.1}),
     "barl_dpr_instances": _barl(**DPR | {"instance_weight": 0.1}),
+    "barl_dpr_instances_alike": _barl(**DPR | {"instance_weight": 0.1, "sibling_weight": 0.0}),
+    "barl_dpr_instances_light": _barl(**DPR | {"instance_weight": 0.02}),
     "barl_dpr_no_threshold": _barl(1.7, **DPR, threshold_start=0.0, threshold_end=0.0),
     "barl_same": _barl(3.3, second_branch="same"),
     "barl_residual": _barl(4.5, second_branch="residual"),

@@ -334,7 +334,7 @@ def test_an_averaged_second_branch_gets_no_gradient_and_follows_the_first(a_batc
     with torch.no_grad():
         for p in model.first.parameters():
             p += 1
-    method.after_step(model, Progress(step=50, total_steps=100))
+    method.after_step(model, Progress(step=5000, total_steps=5000))
     for one, two in zip(model.first.parameters(), model.second.parameters(), strict=True):
         torch.testing.assert_close(two, one - 0.9)
 
@@ -478,8 +478,8 @@ def test_the_linear_ramp_stays_between_its_ends() -> None:
     )
 
 
-@pytest.mark.parametrize(("step", "expected"), [(0, 1.0), (1, 0.5), (3, 0.25), (1000, 0.1)])
-def test_a_young_average_follows_faster(step: int, expected: float) -> None:
+@pytest.mark.parametrize(("step", "expected"), [(0, 1.0), (1, 1 - 0.5**20), (39, 1 - 0.975**20), (1000, 0.1)])
+def test_a_young_average_remembers_a_twentieth_of_the_steps(step: int, expected: float) -> None:
     average, source = nn.Linear(2, 2), nn.Linear(2, 2)
     before = average.weight.detach().clone()
     follow(average, source, step, momentum=0.9)

@@ -129,7 +129,8 @@ class Settings:
     """Least probability of a pseudo label at the end; what is still unsure then is likely wrong."""
 
     momentum: float = 0.99
-    """Share of the old average kept at each step; only with the second branch `average`."""
+    """Share of the old average kept at each step from step 2,000 on, less before; only with the second branch
+    `average`."""
 
     def __post_init__(self) -> None:
         if self.second_branch not in SECOND_BRANCHES:

@@ -47,7 +47,7 @@ class Settings:
     """Edges of the box as a share of the patch's; two thirds, as in the paper: the box has 30 % of the voxels."""
 
     momentum: float = 0.99
-    """Share of the old teacher kept at each step, as in the paper."""
+    """Share of the old teacher kept at each step from step 2,000 on, as in the paper; less before."""
 
     unlabeled_view: UnlabeledView = "weak"
     """What is mixed with labeled patches: `weak`: the plain view, as in the paper, which changes no gray values; set

@@ -33,7 +33,7 @@ class Settings:
     """Share of the training until the agreement term has its full weight (6,000 of 15,000 steps in the literature)."""
 
     momentum: float = 0.99
-    """Share of the old teacher kept at each step."""
+    """Share of the old teacher kept at each step from step 2,000 on; less before."""
 
     def __post_init__(self) -> None:
         if self.agreement_weight < 0:

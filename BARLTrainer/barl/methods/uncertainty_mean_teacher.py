@@ -47,7 +47,7 @@ class Settings:
     """Share of the training until the agreement has its full weight, as in `mean_teacher` (in the paper, all of it)."""
 
     momentum: float = 0.99
-    """Share of the old teacher kept at each step, as in the paper."""
+    """Share of the old teacher kept at each step from step 2,000 on, as in the paper; less before."""
 
     passes: int = 8
     """How often the teacher is asked for its uncertainty, as in the paper; each costs a pass without gradient over the
