@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from barl.cohort import AnnotationVersion, Case, Cohort, LabelTable, Modality, Role
-from barl.errors import CohortError, InputError
+from barl.errors import CohortError, InputError, LabelError
 from barl.imaging import read_volume
 from barl.imaging.seg_nrrd import Layers, read_layers
 from BARLSegmentLib.logic.CaseNodes import IMAGE, SEGMENTATION, CaseTag, taggedNodes, tagNode, tagOf, untagNode
@@ -245,7 +245,10 @@ class CohortLogic:
         if others:
             self._removeNodes(others, keepLent=True)
             self.events.notify(CohortEvent(kind="unloaded", caseId=caseId))
-        return self._load(caseId, start, None)
+        try:
+            return self._load(caseId, start, None)
+        except LabelError as error:
+            raise LabelError(f"Case {caseId}: {error} If that does not help, predict the case again.") from error
 
     def _load(self, caseId: str, start: StartingPoint, present: Node | None) -> LoadedCase:
         """Read what is not there yet, and show it."""
