@@ -235,11 +235,12 @@ class CohortLogic:
         A segmentation of the case that is in the scene leaves it, as from ``unloadCase``; the image stays.
 
         Raises:
-            CohortError: no cohort is open, or it has no such case, or the case is not predicted.
+            CohortError: no cohort is open, its folder is gone, it has no such case, or the case is not predicted.
             ImageError: the image cannot be read.
             LabelError: the prediction cannot be read.
             InputError: what is unsaved in the segmentation cannot be kept; the scene is unchanged.
         """
+        self.requireFolder()
         start = predictionStart(self.cohort, caseId)
         others = taggedNodes(self._scene, self.cohort.folder, caseId, SEGMENTATION)
         if others:
