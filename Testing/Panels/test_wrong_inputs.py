@@ -161,6 +161,22 @@ def test_a_structure_without_a_name(form: Any) -> None:
     assert "name" in create(form)
 
 
+@pytest.mark.parametrize("value", ["300", "0", "one", "2"])
+def test_a_value_that_is_not_allowed_or_taken(form: Any, value: str) -> None:
+    form.ui.labelTable.item(0, 0).setText(value)
+
+    assert value in create(form)
+
+
+def test_a_cohort_without_any_structure(form: Any, tmp_path: Path) -> None:
+    while form.ui.labelTable.rowCount:
+        form.ui.labelTable.setCurrentCell(0, 0)
+        form.ui.removeLabelButton.click()
+
+    assert "structure" in create(form) or "label" in said(form)
+    assert not (tmp_path / "jaws" / "cohort.json").exists()
+
+
 def test_a_vector_volume_of_the_scene(form: Any) -> None:
     import slicer
 
