@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,8 @@ def _words(node: ast.AST) -> list[str]:
         inner = node.func.value if isinstance(node.func, ast.Attribute) else None
         return [] if inner is None or _name(node.func) != "format" else _words(inner)
     if isinstance(node, ast.Constant):
-        return [node.value] if isinstance(node.value, str) and any(map(str.isalpha, node.value)) else []
+        words = re.sub(r"</?[a-z]+>", "", node.value) if isinstance(node.value, str) else ""  # Tags are no words.
+        return [words] if any(map(str.isalpha, words)) else []
     if isinstance(node, ast.FormattedValue):  # ``{number:.2f}`` is no word.
         return _words(node.value)
     return [words for child in ast.iter_child_nodes(node) for words in _words(child)]
@@ -39,8 +41,9 @@ def _name(node: ast.AST) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
-def test_panels_show_no_words_that_cannot_be_translated(repository: Path) -> None:
-    widgets = repository / "BARLSegment" / "BARLSegmentLib" / "widgets"
+@pytest.mark.parametrize("module", ["BARLSegment", "BARLTrainer"])
+def test_panels_show_no_words_that_cannot_be_translated(repository: Path, module: str) -> None:
+    widgets = repository / module / f"{module}Lib" / "widgets"
 
     assert [f"{path.name}: {words}" for path, tree in trees(widgets) for words in untranslated(tree)] == []
 

@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import psutil
@@ -115,7 +116,15 @@ def tell_collection(when: str) -> None:
         before = COLLECTOR.seconds
         gc.collect()
         times.append(COLLECTOR.seconds - before)
-    print(f"a full collection {when}: {1e3 * min(times):.1f} ms for {len(gc.get_objects())} objects")
+    objects = gc.get_objects()
+    print(f"a full collection {when}: {1e3 * min(times):.1f} ms for {len(objects)} objects", end="")
+    print(f", {sum(map(is_ours, objects))} of them functions, classes and instances of BARL")
+
+
+def is_ours(thing: object) -> bool:
+    """Whether BARL has made it."""
+    made_in = thing.__module__ if isinstance(thing, (type, FunctionType)) else type(thing).__module__
+    return str(made_in).partition(".")[0] in ("barl", "BARLSegment", "BARLSegmentLib")
 
 
 def taken(action: Callable[[], Any]) -> Taken:

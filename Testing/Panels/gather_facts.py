@@ -30,6 +30,7 @@ SLICER_CLASSES = [
     "ctkColorPickerButton",
     "ctkComboBox",
     "ctkDICOMDatabase",
+    "ctkDICOMIndexer",
     "ctkDirectoryButton",
     "ctkMessageBox",
     "ctkPathLineEdit",

@@ -69,12 +69,12 @@ class Person:
         assert "Saved as version 1" in self.panel.editor.ui.messageLabel.text, self.says()
 
     def draws(self, case: str, *, everySlice: int = 1) -> None:
-        """Draw what is there, as strokes in every slice would, or in every third, and say so."""
+        """Draw what is there, as strokes in every slice would, or in every so many, and say so."""
         import slicer
 
         truth = make_case(int(case[-2:]) - 1, SHAPE, SPACING_MM)[1]
         loaded = self.panel.editor.state.case
-        truth[np.arange(len(truth)) % everySlice != 0] = 0
+        truth[np.arange(len(truth)) % everySlice != everySlice - 1] = 0  # The middle slice, which is shown, is drawn.
         combo = self.panel.editor.ui.coverageCombo
         combo.currentIndex = 0 if everySlice == 1 else 1
         combo.activated.emit(combo.currentIndex)

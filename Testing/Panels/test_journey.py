@@ -177,7 +177,6 @@ def lets_it_go_on_to_its_end(person: Person) -> None:
     person.opens(panel.ui.reviewStep)
     person.loads_a_prediction(CaseState.PARTLY_ANNOTATED)
     assert panel.review.state.shown.roundNumber == 2
-    person.camera.fit()
     person.camera.take("16-second-round")
 
 

@@ -231,6 +231,7 @@ def test_no_box_is_left_over_an_accepted_case_and_it_is_not_accepted_twice(revie
     assert review_of_regions.review.markerNode is None
     assert not ui.acceptCaseButton.enabled
     assert not ui.acceptRegionButton.enabled
+    assert ui.progressLabel.text == "scan_02 is accepted as it is. Take back undoes that."
 
     ui.undoButton.click()
     assert ui.acceptCaseButton.enabled

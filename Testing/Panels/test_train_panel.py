@@ -79,6 +79,24 @@ def test_a_running_training_can_be_stopped_with_the_same_button(train: Any, proc
     assert not train.ui.resumeButton.isHidden()
 
 
+def test_go_on_waits_for_a_process_that_is_just_ending(train: Any, process: FilesOnly) -> None:
+    from barl.jobs.processes import Process
+    from barl.jobs.status import write_launched
+
+    train.ui.trainButton.click()
+    train.tick()
+    write_launched(process.folder, Process.current())
+
+    train.ui.resumeButton.click()
+    assert "just ending" in train.ui.messageLabel.text
+    assert not train.state.isActive
+    write_launched(process.folder, Process(1, -1.0))
+    train.resumeTimer.timeout.emit()
+
+    assert train.state.isActive
+    assert not train.resumeTimer.active
+
+
 def test_the_preset_proposes_a_time_and_reaches_the_engine(an_open_module: Any, process: FilesOnly) -> None:
     from barl.jobs import read_spec
 

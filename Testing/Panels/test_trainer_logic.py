@@ -214,8 +214,10 @@ def test_what_a_person_brought_or_drew_is_never_deleted(a_cohort: Cohort) -> Non
 
     folder = a_cohort.folder / "annotations"
     folder.mkdir()
+    (a_cohort.folder / "drafts").mkdir()
+    assert Kind.DRAFTS in [part.kind for part in DiskUse(a_cohort).parts]
 
-    for kind in (Kind.ANNOTATIONS, Kind.IMAGES):
+    for kind in (Kind.ANNOTATIONS, Kind.DRAFTS, Kind.IMAGES):
         with pytest.raises(JobError, match="not deleted here"):
             DiskUse(a_cohort).delete(Part(kind=kind, path=folder))
     assert folder.is_dir()

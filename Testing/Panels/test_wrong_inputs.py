@@ -87,7 +87,7 @@ def said(panel: Any) -> str:
 
 def test_a_folder_without_images(form: Any, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    (tmp_path / "empty" / "letter.txt").write_text("Dear colleague")
+    (tmp_path / "empty" / "letter.txt").write_text("Dear colleague", encoding="utf-8")
     form.ui.imagesPath.currentPath = str(tmp_path / "empty")
 
     assert "no" in create(form) and "volume" in said(form)
@@ -130,7 +130,9 @@ def test_a_cohort_whose_record_is_damaged(form: Any, a_cohort_folder: Path) -> N
 
 def test_a_cohort_of_a_newer_version(form: Any, a_cohort_folder: Path) -> None:
     record = (a_cohort_folder / "cohort.json").read_text(encoding="utf-8")
-    (a_cohort_folder / "cohort.json").write_text(record.replace('"format_version": 1', '"format_version": 99'))
+    (a_cohort_folder / "cohort.json").write_text(
+        record.replace('"format_version": 1', '"format_version": 99'), encoding="utf-8"
+    )
     form.ui.folderPath.currentPath = str(a_cohort_folder)
 
     form.ui.openButton.click()
@@ -157,6 +159,22 @@ def test_a_structure_without_a_name(form: Any) -> None:
     form.ui.labelTable.item(0, 1).setText("  ")
 
     assert "name" in create(form)
+
+
+@pytest.mark.parametrize("value", ["300", "0", "one", "2"])
+def test_a_value_that_is_not_allowed_or_taken(form: Any, value: str) -> None:
+    form.ui.labelTable.item(0, 0).setText(value)
+
+    assert value in create(form)
+
+
+def test_a_cohort_without_any_structure(form: Any, tmp_path: Path) -> None:
+    while form.ui.labelTable.rowCount:
+        form.ui.labelTable.setCurrentCell(0, 0)
+        form.ui.removeLabelButton.click()
+
+    assert "structure" in create(form) or "label" in said(form)
+    assert not (tmp_path / "jaws" / "cohort.json").exists()
 
 
 def test_a_vector_volume_of_the_scene(form: Any) -> None:
@@ -341,9 +359,10 @@ def test_deleting_a_round_while_it_is_trained(trained: Any) -> None:
     shutil.rmtree(the_round(trained))
     trained.panel.train.tick()
 
-    assert "job" in said(trained.panel.train) and "0001" in said(trained.panel.train)
+    assert "Round 1 was deleted" in said(trained.panel.train)
+    assert not trained.panel.train.state.isActive
     trained.panel.train.ui.trainButton.click()
-    said(trained.panel.train)
+    assert "Annotate two to five cases" in said(trained.panel.train)
 
 
 def test_a_damaged_map(trained: Any) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from PySide6 import QtCore, QtGui, QtWidgets
+from PySide6 import QtGui, QtWidgets
 from standin.install import StandIn
 
 _COLUMN = 470
@@ -67,22 +67,35 @@ class Camera:
         self._body.show()
 
     def take(self, name: str) -> None:
-        """Write ``<name>.png``."""
+        """Write ``<name>.png``: the column, and the views as soon as they show a volume."""
         if self._folder is None or self._views is None:
             return
         column = self._column()
-        large, small = _LARGE_VIEW, _LARGE_VIEW // 2
-        picture = QtGui.QImage(column.width() + large + 4, column.height(), QtGui.QImage.Format_RGB32)
-        picture.fill(QtCore.Qt.black)
-        painter = QtGui.QPainter(picture)
-        painter.drawImage(0, 0, column)
-        left = column.width() + 4
-        painter.drawImage(left, 0, self._view("Red", large))
-        painter.drawImage(left, large + 2, self._view("Yellow", small))
-        painter.drawImage(left + small, large + 2, self._view("Green", small))
-        painter.end()
+        picture = self._beside(column) if self._showAnything() else column
         self._folder.mkdir(parents=True, exist_ok=True)
         picture.save(str(self._folder / f"{name}.png"))
+
+    def _beside(self, column: QtGui.QImage) -> QtGui.QImage:
+        large, small, gap = _LARGE_VIEW, _LARGE_VIEW // 2, 2
+        picture = QtGui.QImage(column.width() + large + 2 * gap, column.height(), QtGui.QImage.Format_RGB32)
+        picture.fill(self._body.palette().color(QtGui.QPalette.Window))
+        painter = QtGui.QPainter(picture)
+        painter.drawImage(0, 0, column)
+        left = column.width() + gap
+        painter.drawImage(left, 0, self._view("Red", large))
+        painter.drawImage(left, large + gap, self._view("Yellow", small))
+        painter.drawImage(left + small + gap, large + gap, self._view("Green", small))
+        painter.end()
+        return picture
+
+    def _showAnything(self) -> bool:
+        import slicer
+
+        kind = "vtkMRMLSliceCompositeNode"
+        nodes = [
+            slicer.mrmlScene.GetNthNodeByClass(n, kind) for n in range(slicer.mrmlScene.GetNumberOfNodesByClass(kind))
+        ]
+        return any(node.GetBackgroundVolumeID() for node in nodes)
 
     def _column(self) -> QtGui.QImage:
         self._body.ensurePolished()

@@ -387,6 +387,42 @@ def test_a_prediction_becomes_a_new_segmentation_and_its_file_stays(a_logic: Coh
     assert path.read_bytes() == before
 
 
+def test_the_prediction_of_a_drawn_case_takes_the_place_of_its_annotation(
+    a_logic: CohortLogic, a_cohort: Cohort
+) -> None:
+    annotate(a_cohort, "P01", np.where(drawing() == 1, drawing(), 0).astype(np.uint8))
+    predict(a_cohort, "P01")
+    annotation = a_logic.loadCase("P01")
+    seen: list[str] = []
+    a_logic.events.add(lambda event: seen.append(event.kind))
+
+    shown = a_logic.loadPrediction("P01")
+
+    assert seen == ["unloaded", "loaded"]
+    assert annotation.segmentationNode.GetScene() is None
+    assert shown.volumeNode is annotation.volumeNode
+    assert (shown.start, shown.coverage, shown.isPrediction) == (Start.PREDICTION, Coverage(), True)
+    assert np.array_equal(segmentVoxels(shown.segmentationNode, "canal", shown.volumeNode), drawing() == 3)
+    assert a_logic.loadCase("P01").segmentationNode is shown.segmentationNode
+
+
+def test_a_case_that_is_not_predicted_stays_as_it_is_in_the_scene(a_logic: CohortLogic) -> None:
+    loaded = a_logic.loadCase("P01")
+
+    with pytest.raises(CohortError, match="not predicted yet"):
+        a_logic.loadPrediction("P01")
+
+    assert a_logic.segmentationNodeOf("P01") is loaded.segmentationNode
+
+
+def test_a_folder_that_is_gone_is_no_cohort_in_which_nothing_is_drawn(a_logic: CohortLogic, a_cohort: Cohort) -> None:
+    shutil.rmtree(a_cohort.folder)
+
+    for load in (a_logic.loadCase, a_logic.loadPrediction):
+        with pytest.raises(CohortError, match="drive is connected"):
+            load("P01")
+
+
 def test_painted_background_of_scribbles_is_a_segment(a_logic: CohortLogic, a_cohort: Cohort) -> None:
     known = np.full(SHAPE, 255, np.uint8)
     known[0, 0, :3] = 0

@@ -254,6 +254,33 @@ def test_an_accepted_case_is_taken_back_without_losing_its_number(a_review: Revi
     assert [version.number for version in a_cohort.annotations(CASE)] == [2]
 
 
+def test_an_accepted_case_has_no_box_and_is_looked_at_again_on_wish(a_review: ReviewLogic, a_cohort: Cohort) -> None:
+    a_review.next()
+    assert a_review.markerNode is not None
+
+    a_review.acceptCase(a_cohort, "Anna")
+    assert (a_review.markerNode, a_review.isCaseAccepted) == (None, True)
+    a_review.undo()
+    assert not a_review.isCaseAccepted
+
+    a_review.next()
+    assert a_review.markerNode is not None
+
+
+def test_a_review_that_rests_goes_on_where_it_was(a_review: ReviewLogic) -> None:
+    assert not a_review.hasPrevious
+    a_review.goTo(2)
+    assert a_review.hasPrevious
+
+    a_review.rest()
+    assert a_review.markerNode is None
+    a_review.previous()
+
+    assert a_review.region is not None
+    assert a_review.region.rank == 1
+    assert a_review.markerNode is not None
+
+
 def test_an_acceptance_that_was_drawn_upon_is_not_taken_back(
     a_review: ReviewLogic, a_cohort: Cohort, a_prediction: ShownPrediction
 ) -> None:

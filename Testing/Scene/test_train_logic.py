@@ -214,6 +214,7 @@ def test_a_job_whose_process_is_just_leaving_keeps_nobody_waiting(
     folder = logic.start(a_cohort, TrainWish())
     _end(folder, State.STOPPED)
     write_launched(folder, Process.current())
+    assert logic.isEnding(folder)
 
     with pytest.raises(JobError, match="Try again in a few seconds"):
         logic.resume(folder)

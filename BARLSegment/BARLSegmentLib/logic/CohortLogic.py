@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from barl.cohort import AnnotationVersion, Case, Cohort, LabelTable, Modality, Role
-from barl.errors import CohortError, InputError
+from barl.errors import CohortError, InputError, LabelError
 from barl.imaging import read_volume
 from barl.imaging.seg_nrrd import Layers, read_layers
 from BARLSegmentLib.logic.CaseNodes import IMAGE, SEGMENTATION, CaseTag, taggedNodes, tagNode, tagOf, untagNode
@@ -235,17 +235,21 @@ class CohortLogic:
         A segmentation of the case that is in the scene leaves it, as from ``unloadCase``; the image stays.
 
         Raises:
-            CohortError: no cohort is open, or it has no such case, or the case is not predicted.
+            CohortError: no cohort is open, its folder is gone, it has no such case, or the case is not predicted.
             ImageError: the image cannot be read.
             LabelError: the prediction cannot be read.
             InputError: what is unsaved in the segmentation cannot be kept; the scene is unchanged.
         """
+        self.requireFolder()
         start = predictionStart(self.cohort, caseId)
         others = taggedNodes(self._scene, self.cohort.folder, caseId, SEGMENTATION)
         if others:
             self._removeNodes(others, keepLent=True)
             self.events.notify(CohortEvent(kind="unloaded", caseId=caseId))
-        return self._load(caseId, start, None)
+        try:
+            return self._load(caseId, start, None)
+        except LabelError as error:
+            raise LabelError(f"Case {caseId}: {error} If that does not help, predict the case again.") from error
 
     def _load(self, caseId: str, start: StartingPoint, present: Node | None) -> LoadedCase:
         """Read what is not there yet, and show it."""

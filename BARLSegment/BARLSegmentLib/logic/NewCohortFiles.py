@@ -171,7 +171,7 @@ def refuseSameIds(ids: Sequence[str]) -> None:
     twice = sorted({one for one in folded if folded.count(one) > 1})
     if twice:
         raise CohortError(
-            f"Two images would be the same case: {', '.join(twice)}. Rename one of each, or choose the ids yourself."
+            f"Two images would be the same case: {', '.join(twice)}. Rename one of each, or leave it out."
         )
 
 

@@ -86,7 +86,10 @@ def refuseNoVolume(node: Node) -> Geometry:
     if scalars is None or min(image.GetDimensions()) < 1:
         raise ImageError(f"The volume {node.GetName()} has no voxels. Load it again.")
     if scalars.GetNumberOfComponents() != 1:
-        raise ImageError(f"The volume {node.GetName()} has several values a voxel; one is needed.")
+        raise ImageError(
+            f"The volume {node.GetName()} has several values a voxel; one is needed. Convert it in the module Vector "
+            "to Scalar Volume, or leave it out."
+        )
     return geometryOf(node)
 
 

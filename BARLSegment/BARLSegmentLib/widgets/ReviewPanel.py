@@ -110,7 +110,7 @@ class ReviewPanel:
     def load(self, caseId: str) -> None:
         """Bring a prediction and its map into the scene, and begin at its first region."""
         with self.message.telling():
-            self.cohort.requireFolder()
+            self.cohort.requireFolder()  # Else the case would be told to be not predicted.
             folder = self.results.newest(self.cohort.cohort, caseId)
             if folder is None:
                 self.message.info(_("Case {case} is not predicted yet. Train first.").format(case=caseId))
@@ -244,10 +244,16 @@ class ReviewPanel:
             self.state.shown = None
 
     def _showProgress(self) -> None:
+        self.ui.progressLabel.setText("\n".join(line for line in self._progressLines() if line))
+
+    def _progressLines(self) -> list[str]:
         shown, region = self.state.shown, self.review.region
-        words = "" if shown is None else f"{shown.caseId}: {progressWords(self.review.progress)}"
-        lines = [words, "" if shown is None or region is None else region.reason, self._newerWords()]
-        self.ui.progressLabel.setText("\n".join(line for line in lines if line))
+        if shown is None:
+            return []
+        if self.review.isCaseAccepted:
+            return [_("{case} is accepted as it is. Take back undoes that.").format(case=shown.caseId)]
+        words = f"{shown.caseId}: {progressWords(self.review.progress)}"
+        return [words, "" if region is None else region.reason, self._newerWords()]
 
     def _shownRow(self) -> CaseRow | None:
         """The line of the case that is looked at."""

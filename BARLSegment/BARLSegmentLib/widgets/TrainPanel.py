@@ -225,10 +225,7 @@ class TrainPanel:
 
     def _onCohortEvent(self, event: CohortEvent) -> None:
         if event.kind == "closed":
-            self.timer.stop()
-            self.resumeTimer.stop()
-            self.monitor.detach()
-            self.state = TrainState(findings=self.state.findings)
+            self._letGo()
             self.message.clear()
         if event.kind == "opened":
             self.enter()
@@ -239,7 +236,7 @@ class TrainPanel:
         if event.change is Change.EVENT and event.event is not None:
             self._addEvent(eventWords(event.event))
         elif event.change is Change.PROBLEM:
-            self.message.error(event.message) if event.message else self.message.clear()
+            self._onProblem(event.message)
         elif event.change is Change.CURVES:
             self._showCurves()
         else:
@@ -247,6 +244,25 @@ class TrainPanel:
             if event.change is Change.ENDED:
                 self.timer.stop()
             self._show()
+
+    def _onProblem(self, words: str) -> None:
+        """A drive may come back; a round that was deleted does not."""
+        folder = self.state.folder
+        isDeleted = (
+            folder is not None and not folder.exists() and self.cohort.isOpen and self.cohort.cohort.folder.is_dir()
+        )
+        if folder is not None and isDeleted:
+            self._letGo()
+            self._show()
+            words = _("Round {n} was deleted. Train begins a new one.").format(n=int(folder.name))
+        self.message.error(words) if words else self.message.clear()
+
+    def _letGo(self) -> None:
+        """Show no training any more."""
+        self.timer.stop()
+        self.resumeTimer.stop()
+        self.monitor.detach()
+        self.state = TrainState(findings=self.state.findings)
 
     def _addEvent(self, words: str) -> None:
         if not words:

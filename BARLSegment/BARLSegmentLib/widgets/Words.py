@@ -35,7 +35,7 @@ def stateWord(state: CaseState | None, role: Role) -> str:
         CaseState.PREDICTED: _("predicted"),
         CaseState.ACCEPTED: _("accepted"),
     }
-    return words[state]
+    return _("{state}, to measure").format(state=words[state]) if role is Role.VALIDATION else words[state]
 
 
 def coverageWord(kind: CoverageKind | None) -> str:

@@ -25,6 +25,9 @@ class Kind(str, Enum):
 
     IMAGES = "images"
     ANNOTATIONS = "annotations"
+    DRAFTS = "drafts"
+    """What is drawn and not saved as a version."""
+
     CACHE = "cache"
     ROUND = "round"
     CHECKPOINTS = "checkpoints"
@@ -128,6 +131,7 @@ def _parts(cohort: Cohort) -> list[Part]:
     parts = [
         Part(kind=Kind.IMAGES, path=layout.images),
         Part(kind=Kind.ANNOTATIONS, path=cohort.folder / "annotations"),
+        Part(kind=Kind.DRAFTS, path=cohort.folder / "drafts"),
         Part(kind=Kind.CACHE, path=layout.cache),
     ]
     for folder in reversed(cohort.rounds()):

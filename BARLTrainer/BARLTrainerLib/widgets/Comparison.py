@@ -111,6 +111,7 @@ class Comparison:
                 item.setToolTip(text)
                 table.setItem(number, column, item)
         header = table.horizontalHeader()
+        header.highlightSections = False
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setStretchLastSection(True)
         fitHeight(table, len(lines), _MOST_LINES, _ROW_PIXELS)

@@ -63,6 +63,7 @@ class DiagnosticsPanel:
         self.installTimer.setInterval(_POLL_MS)
         self._connections = Connections()
         header = self.ui.factTable.horizontalHeader()
+        header.highlightSections = False
         header.setSectionResizeMode(0, qt.QHeaderView.ResizeToContents)
         header.setStretchLastSection(True)
         self.ui.factTable.verticalHeader().hide()

@@ -52,6 +52,7 @@ class DiskPanel:
         self.timer = qt.QTimer(self.widget)
         self._connections = Connections()
         header = self.ui.partTable.horizontalHeader()
+        header.highlightSections = False
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setStretchLastSection(True)
         self.ui.partTable.verticalHeader().hide()
@@ -160,6 +161,7 @@ def _partWords(part: Part) -> str:
     words = {
         Kind.IMAGES: _("Copied images"),
         Kind.ANNOTATIONS: _("Annotations"),
+        Kind.DRAFTS: _("Unsaved drawing"),
         Kind.CACHE: _("Cache"),
         Kind.ROUND: _("Round {n}").format(n=part.number),
         Kind.CHECKPOINTS: _("   of which checkpoints"),
@@ -171,6 +173,7 @@ def _mayGoWords(part: Part) -> str:
     words = {
         Kind.IMAGES: _("no"),
         Kind.ANNOTATIONS: _("no: this is your work"),
+        Kind.DRAFTS: _("no: step 2 offers it with its case"),
         Kind.CACHE: _("yes: it is made again when needed"),
         Kind.ROUND: _("yes, with its model and predictions"),
         Kind.CHECKPOINTS: _("yes: the round is finished"),

@@ -149,6 +149,7 @@ class RoundsPanel:
 
     def _arrange(self) -> None:
         header = self.ui.roundTable.horizontalHeader()
+        header.highlightSections = False
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(1, qt.QHeaderView.Stretch)
         self.ui.roundTable.verticalHeader().hide()

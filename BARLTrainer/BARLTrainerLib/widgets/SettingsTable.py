@@ -32,6 +32,7 @@ class SettingsTable:
         self._connections = Connections()
         self._combos = Connections()
         header = table.horizontalHeader()
+        header.highlightSections = False
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(_NAME, qt.QHeaderView.Stretch)
         table.verticalHeader().hide()

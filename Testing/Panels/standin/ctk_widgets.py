@@ -5,6 +5,8 @@ What of a body Python may use is decided by the facts, not here.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtCore import Property, Signal
 
@@ -248,7 +250,31 @@ class ctkDICOMDatabase(QtCore.QObject):
     def descriptionForSeries(self, uid: str) -> str:
         return f"Description of {uid}"
 
+    def openDatabase(self, _path: str, _connection: str = "") -> bool:
+        return True
+
+    def closeDatabase(self) -> None:
+        """Nothing was written."""
+
     isOpen = Property(bool, lambda self: True)
+
+
+class ctkDICOMIndexer(QtCore.QObject):
+    """Puts the files of a folder into a database, by patient, study and series."""
+
+    def addDirectory(self, database: ctkDICOMDatabase, folder: str, _copy: bool = False, _hidden: bool = True) -> None:
+        import SimpleITK as sitk
+
+        reader = sitk.ImageFileReader()
+        for path in sorted(Path(folder).iterdir()):
+            reader.SetFileName(str(path))
+            reader.ReadImageInformation()
+            patient, study, uid = (reader.GetMetaData(tag).strip() for tag in ("0010|0010", "0020|000d", "0020|000e"))
+            series = database.content.setdefault(patient, {}).setdefault(study, {})
+            series.setdefault(uid, []).append(str(path))
+
+    def waitForImportFinished(self, _milliseconds: int = -1) -> None:
+        """It is done already."""
 
 
 BODIES: dict[str, type] = {
@@ -261,5 +287,6 @@ BODIES: dict[str, type] = {
         ctkComboBox,
         ctkMessageBox,
         ctkDICOMDatabase,
+        ctkDICOMIndexer,
     )
 }

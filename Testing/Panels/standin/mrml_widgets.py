@@ -359,11 +359,11 @@ class qMRMLPlotView(_SceneWidget):
         area = QtCore.QRectF(self.rect()).adjusted(44, 22, -12, -22)
         painter.drawRect(area)
         (left, right), (low, high) = ((min(each), max(each)) for each in zip(*every, strict=True))
-        right, margin = max(right, left + 1e-9), 0.05 * (high - low) + 1e-9
-        low, high = low - margin, high + margin
         text = QtCore.Qt.AlignRight | QtCore.Qt.AlignVCenter
-        painter.drawText(QtCore.QRectF(0, area.top() - 8, 40, 16), text, f"{high:.2g}")
-        painter.drawText(QtCore.QRectF(0, area.bottom() - 8, 40, 16), text, f"{low:.2g}")
+        painter.drawText(QtCore.QRectF(0, area.top() - 2, 40, 16), text, f"{high:.2g}")
+        painter.drawText(QtCore.QRectF(0, area.bottom() - 14, 40, 16), text, f"{low:.2g}")
+        right, margin = max(right, left + 1e-9), 0.05 * (high - low) + 1e-9  # No line lies on the frame.
+        low, high = low - margin, high + margin
         painter.drawText(QtCore.QRectF(area.right() - 60, area.bottom() + 3, 60, 16), text, f"{right:.4g}")
         painter.drawText(QtCore.QRectF(area.left() - 30, area.bottom() + 3, 60, 16), text, f"{left:.4g}")
         ends = [points[-1][1] for _, points in lines if points]
