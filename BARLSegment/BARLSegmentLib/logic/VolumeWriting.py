@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,8 @@ from barl.errors import ImageError
 from barl.imaging import Geometry, Volume
 from BARLSegmentLib.logic.SceneTypes import Node
 from BARLSegmentLib.logic.VolumeNodes import compact, refuseNoVolume
+
+Result = TypeVar("Result")
 
 STEP_BYTES = 8 << 20
 """Copied in 5 to 10 ms, with the new memory that it takes."""
@@ -89,7 +91,7 @@ def _write(write: Write, array: npt.NDArray[Any], geometry: Geometry) -> None:
     write(Volume(array=compact(array), geometry=geometry))
 
 
-def inThread(work: Callable[[], None]) -> Future[None]:
+def inThread(work: Callable[[], Result]) -> Future[Result]:
     """Have one thing done beside the window; the thread ends with it.
 
     Args:
@@ -103,15 +105,15 @@ def inThread(work: Callable[[], None]) -> Future[None]:
         executor.shutdown(wait=False)
 
 
-def isDone(written: Future[None]) -> bool:
+def isDone(work: Future[Any]) -> bool:
     """Whether a thread has done its work; gives it a moment.
 
     An application whose event loop keeps Python to itself lets threads run Python only while the window's own Python
     sleeps. What compresses and writes needs none of it, and goes on meanwhile.
     """
-    if not written.done():
+    if not work.done():
         time.sleep(_MOMENT_S)
-    return written.done()
+    return work.done()
 
 
 def _voxels(node: Node) -> npt.NDArray[Any]:
