@@ -44,6 +44,9 @@ class BARLSegment(ScriptedLoadableModule):
             "DBiSL; the README says how to cite each of them, and how close BARL's versions are. V-Net: Milletari et "
             "al. 2016. The label colors for jaws are those of DentalSegmentator."
         )
+        self.parameterNodes = []
+        """All that were connected. Slicer 5.10 leaves an observer behind when one is disconnected: what it calls must
+        outlive the panel, or Python's collector takes it away and the next change of the node ends the program."""
         slicer.app.connect("startupCompleted()", self.registerSampleData)
 
     def registerSampleData(self):
@@ -70,6 +73,7 @@ class BARLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self.logic = None
         self.panel = None
+        self._parameters = None
 
     def setup(self):
         """Build the panels once."""
@@ -118,7 +122,11 @@ class BARLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return slicer.util.loadUI(self.resourcePath(f"UI/{name}.ui"))
 
     def _parameterNode(self):
-        return BARLSegmentParameterNode(self.logic.getParameterNode())
+        node = self.logic.getParameterNode()
+        if self._parameters is None or self._parameters.parameterNode is not node:
+            self._parameters = BARLSegmentParameterNode(node)
+            slicer.modules.BARLSegmentInstance.parameterNodes.append(self._parameters)
+        return self._parameters
 
 
 class BARLSegmentLogic(ScriptedLoadableModuleLogic):

@@ -99,3 +99,26 @@ def test_preparing_can_be_stopped(batch: Any, images: Path, tmp_path: Path) -> N
 
     assert not batch.state.isBusy
     assert not (tmp_path / "out" / "volumes.csv").exists()
+
+
+def test_results_come_into_the_scene_one_by_one_and_a_damaged_one_is_told(
+    batch: Any, segment: Any, images: Path, tmp_path: Path
+) -> None:
+    import slicer
+
+    from BARLSegmentLib.logic.VolumeNodes import addVolumeNode
+
+    for name in ("scan_01", "scan_02"):
+        addVolumeNode(segment.logic.scene, read_volume(images / f"{name}.nrrd"), name)
+    batch.refresh()
+    batch.ui.sourceCombo.currentIndex = 1
+    batch.ui.runButton.click()
+    while batch.state.loading is None:
+        batch.poll()
+    (tmp_path / "out" / "scan_02.seg.nrrd").write_bytes(b"NRRD")
+
+    while batch.state.isBusy:
+        batch.poll()
+
+    assert len(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")) == 1
+    assert "scan_02.seg.nrrd cannot be read" in batch.ui.messageLabel.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,22 @@ def test_reload_reads_all_files_again_and_keeps_nothing_of_the_old(standin: Stan
     assert new is not old
     assert segment.panel is None
     assert standin.slicer.modules.BARLSegmentWidget.panel is not None
+
+
+def test_coming_back_connects_the_same_parameters_and_what_they_call_stays_alive(
+    standin: StandIn, segment: Any, an_open_panel: Any
+) -> None:
+    instance = standin.slicer.modules.BARLSegmentInstance
+    for _ in range(3):
+        segment.exit()
+        segment.enter()
+    assert instance.parameterNodes == [segment._parameterNode()]
+
+    again = standin.application.reload("BARLSegment")
+    gc.collect()  # What nobody keeps would go now; Slicer 5.10 would call it nevertheless.
+    standin.slicer.mrmlScene.Clear(0)
+
+    assert instance.parameterNodes[1:] == [again._parameterNode()]
 
 
 def test_the_scene_is_closed_and_the_cohort_stays_open(segment: Any, an_open_panel: Any) -> None:

@@ -145,6 +145,7 @@ def reviews_accepts_and_corrects(person: Person) -> None:
     person.draws(corrected)
     person.saves()
     assert corrected in editor.ui.messageLabel.text, person.says()
+    person.camera.fit()
     person.camera.take("15-corrected")
     editor.ui.editor.setActiveEffectByName("")
     assert review.review.markerNode is None

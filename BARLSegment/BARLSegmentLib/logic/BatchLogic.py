@@ -10,18 +10,21 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from barl.errors import ImageError, InputError, JobError, JobFailedError
 from barl.imaging import read_volume
+from barl.imaging.seg_nrrd import read_layers
 from barl.jobs import EventReader, JobFolder, JobSpec, State, read_status, request_stop, write_spec
 from barl.records import read_fields
 from BARLSegmentLib.logic.BatchFiles import caseOf, imageOf, modelFolderOf, newJobFolder
 from BARLSegmentLib.logic.PythonProgram import launchJob as launchHere
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
-from BARLSegmentLib.logic.SegmentationNodes import addSegmentationFromFile
+from BARLSegmentLib.logic.SegmentationNodes import addSegmentation
 from BARLSegmentLib.logic.VolumeNodes import addVolumeNode
 from BARLSegmentLib.logic.VolumesTable import TABLE_FILE, VolumeRow, writeVolumesTable
+from BARLSegmentLib.logic.VolumeWriting import inThread, isDone
 
 _POLL_SECONDS = 0.2
 _STEP_SECONDS = 0.005
@@ -245,20 +248,29 @@ class BatchLogic:
         Volumes that were given as files are loaded with them; so are those that have left the scene meanwhile.
 
         Raises:
+            InputError: there is no scene to bring them into.
             LabelError: a result cannot be read.
         """
+        nodes = []
+        for node in self.eachResult(batch):
+            nodes.append(node) if node is not None else self._sleep(_STEP_SECONDS)
+        return tuple(nodes)
+
+    def eachResult(self, batch: Batch) -> Iterator[Node | None]:
+        """The same one by one; None while one is being read; raises as ``loadResults``."""
         if self._scene is None:
             raise InputError("There is no scene to bring the results into. Give BatchLogic a scene.")
-        nodes = []
         for item in batch.items:
             case = caseOf(item.image)
             path = batch.output / f"{case}.seg.nrrd"
             if case not in batch.rows or batch.rows[case].state == "failed" or not path.is_file():
                 continue
+            reading = inThread(partial(read_layers, path))
+            while not isDone(reading):
+                yield None
             isThere = item.node is not None and item.node.GetScene() is self._scene
             volumeNode = item.node if isThere else addVolumeNode(self._scene, read_volume(item.image), case)
-            nodes.append(addSegmentationFromFile(self._scene, f"{case} segmentation", path, None, volumeNode))
-        return tuple(nodes)
+            yield addSegmentation(self._scene, f"{case} segmentation", reading.result(), None, volumeNode)
 
 
 def segmentVolumes(

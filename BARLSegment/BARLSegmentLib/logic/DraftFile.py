@@ -1,7 +1,6 @@
 """A draft's voxels on their way to disk: arrays and texts alone, so that a thread may write them while Slicer draws on.
 
-The format is Slicer's ``.seg.nrrd``. It is written plane by plane: zlib lets other threads run while it compresses, and
-no step holds them up for longer than a plane takes to copy.
+The format is Slicer's ``.seg.nrrd``. Some slices are written at a time: zlib lets other threads run meanwhile.
 """
 
 from __future__ import annotations
@@ -23,6 +22,9 @@ from barl.imaging import Geometry
 _GZIP = 16 + zlib.MAX_WBITS
 _LEVEL = 2
 """Labels compress to a few percent at any level; higher ones take ten times as long for little."""
+
+_BLOCK_BYTES = 4 << 20
+"""Compressed in one go, without Python."""
 
 Extent = tuple[int, int, int, int, int, int]
 """First and last column, row and slice, as VTK has them."""
@@ -94,7 +96,7 @@ def writeDraftFile(path: Path, content: DraftContent, wanted: Wanted) -> None:
     Args:
         path: where.
         content: what; nobody may change it meanwhile.
-        wanted: asked with every plane, and once more before the file appears.
+        wanted: asked every now and then, and once more before the file appears.
 
     Raises:
         StorageError: the folder cannot be written, or the disk is full; what was there before stays.
@@ -104,13 +106,18 @@ def writeDraftFile(path: Path, content: DraftContent, wanted: Wanted) -> None:
     with ExitStack() as stack, replacing(path) as temporary:
         with temporary.open("wb") as file:
             file.write(_header(content).encode() + b"\n")
-            for plane in range(content.layers.shape[1]):
+            for block in _blocks(content.layers):
                 wanted.require()
-                # Layers are the fastest axis of the file, then columns and rows.
-                voxels = np.ascontiguousarray(np.moveaxis(content.layers[:, plane], 0, -1))
-                file.write(packer.compress(voxels.data))
+                file.write(packer.compress(block))
             file.write(packer.flush())
         stack.enter_context(wanted.appearing())
+
+
+def _blocks(layers: npt.NDArray[Any]) -> Iterator[memoryview]:
+    """Some slices at a time; layers are the fastest axis of the file, then columns and rows."""
+    count = max(1, _BLOCK_BYTES // max(1, layers[:, 0].nbytes))
+    for begin in range(0, layers.shape[1], count):
+        yield np.ascontiguousarray(np.moveaxis(layers[:, begin : begin + count], 0, -1)).data
 
 
 def _header(content: DraftContent) -> str:

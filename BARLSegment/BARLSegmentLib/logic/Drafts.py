@@ -29,7 +29,7 @@ from barl.records import format_stamp, read_fields
 from BARLSegmentLib.logic.DraftFile import DraftContent, Wanted, writeDraftFile
 from BARLSegmentLib.logic.DraftSnapshot import DraftSnapshot, UnfitError
 from BARLSegmentLib.logic.SceneTypes import Node
-from BARLSegmentLib.logic.VolumeWriting import inThread
+from BARLSegmentLib.logic.VolumeWriting import inThread, isDone
 
 FORMAT_VERSION = 1
 _FOLDER = "drafts"
@@ -103,9 +103,9 @@ class DraftWriting:
         """
         if self._written is None:
             if self._snapshot.step() and self._snapshot.content is not None:
-                self._written = inThread(partial(self._write, self._snapshot.content))
+                self._written = inThread(partial(_write, self._draft, self._snapshot.content, self._wanted))
             return False
-        if not self._written.done():
+        if not isDone(self._written):
             return False
         self._written.result()
         return True
@@ -115,16 +115,11 @@ class DraftWriting:
         while not self._snapshot.step():
             pass
         assert self._snapshot.content is not None
-        self._write(self._snapshot.content)
+        _write(self._draft, self._snapshot.content, self._wanted)
 
     def giveUp(self) -> None:
         """Write it no more; what is there already stays. Waits only while the file is just appearing."""
         self._wanted.withdraw()
-
-    def _write(self, content: DraftContent) -> None:
-        writeDraftFile(self._draft.path, content, self._wanted)
-        with self._wanted.appearing():
-            write_json(_record(self._draft.path), _toJson(self._draft))
 
 
 class Drafts:
@@ -216,6 +211,12 @@ def removeDraft(path: Path) -> None:
         path.unlink(missing_ok=True)
     with suppress(OSError):  # Only an empty folder goes.
         path.parent.rmdir()
+
+
+def _write(draft: Draft, content: DraftContent, wanted: Wanted) -> None:
+    writeDraftFile(draft.path, content, wanted)
+    with wanted.appearing():
+        write_json(_record(draft.path), _toJson(draft))
 
 
 def _writeNode(node: Node, temporary: Path, path: Path) -> None:

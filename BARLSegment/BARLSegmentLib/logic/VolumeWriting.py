@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,12 @@ from barl.imaging import Geometry, Volume
 from BARLSegmentLib.logic.SceneTypes import Node
 from BARLSegmentLib.logic.VolumeNodes import compact, refuseNoVolume
 
+Result = TypeVar("Result")
+
 STEP_BYTES = 8 << 20
 """Copied in 5 to 10 ms, with the new memory that it takes."""
+
+_MOMENT_S = 0.001
 
 Write = Callable[[Volume], None]
 """Writes a volume somewhere; runs in a thread, so that it may touch neither scene nor widgets."""
@@ -50,9 +55,9 @@ class VolumeWriting:
         """
         if self._written is None:
             if next(self._copying, None) is None:
-                self._written = inThread(partial(self._write, self._copy, self._geometry))
+                self._written = inThread(partial(_write, self._writeVolume, self._copy, self._geometry))
             return False
-        if not self._written.done():
+        if not isDone(self._written):
             return False
         self._written.result()
         return True
@@ -81,17 +86,34 @@ class VolumeWriting:
             self._copy[begin : begin + planes] = source[begin : begin + planes]
             yield True
 
-    def _write(self, array: npt.NDArray[Any], geometry: Geometry) -> None:
-        self._writeVolume(Volume(array=compact(array), geometry=geometry))
+
+def _write(write: Write, array: npt.NDArray[Any], geometry: Geometry) -> None:
+    write(Volume(array=compact(array), geometry=geometry))
 
 
-def inThread(work: Callable[[], None]) -> Future[None]:
-    """Have one thing done beside the window; the thread ends with it."""
+def inThread(work: Callable[[], Result]) -> Future[Result]:
+    """Have one thing done beside the window; the thread ends with it.
+
+    Args:
+        work: may know arrays and paths, but nothing that knows a node: the thread may be the last to let go of it, and
+            a node that goes in another thread than the window's ends the program.
+    """
     executor = ThreadPoolExecutor(1, thread_name_prefix="barl-write")
     try:
         return executor.submit(work)
     finally:
         executor.shutdown(wait=False)
+
+
+def isDone(work: Future[Any]) -> bool:
+    """Whether a thread has done its work; gives it a moment.
+
+    An application whose event loop keeps Python to itself lets threads run Python only while the window's own Python
+    sleeps. What compresses and writes needs none of it, and goes on meanwhile.
+    """
+    if not work.done():
+        time.sleep(_MOMENT_S)
+    return work.done()
 
 
 def _voxels(node: Node) -> npt.NDArray[Any]:

@@ -46,11 +46,13 @@ class BatchState:
     models: tuple[Path, ...] = ()
     preparation: Preparation | None = None
     batch: Batch | None = None
+    loading: Iterator[Any] | None = None
+    """Results on their way into the scene."""
 
     @property
     def isBusy(self) -> bool:
         """Whether something goes on."""
-        return self.preparation is not None or self.batch is not None
+        return any(each is not None for each in (self.preparation, self.batch, self.loading))
 
 
 class BatchPanel:
@@ -115,11 +117,13 @@ class BatchPanel:
         self._show()
 
     def poll(self) -> None:
-        """Prepare one more volume, or look how far it is."""
+        """Prepare one more volume, look how far it is, or bring one more result into the scene."""
         if self.state.preparation is not None:
             self._prepare(self.state.preparation)
         elif self.state.batch is not None:
             self._look(self.state.batch)
+        elif self.state.loading is not None:
+            self._load(self.state.loading)
         self._show()
 
     def _prepare(self, preparation: Preparation) -> None:
@@ -150,10 +154,21 @@ class BatchPanel:
             self.ui.progressBar.value = round(100 * progress.share)
             self._tell(batch, progress.done, progress.total, over)
             if over and any(item.node is not None for item in batch.items):
-                self.batch.loadResults(batch)
+                self.state.loading = self.batch.eachResult(batch)
         if over:
-            self.timer.stop()
             self.state.batch = None
+            self.timer.stop()
+            if self.state.loading is not None:
+                self.timer.start(_STEP_MS)
+
+    def _load(self, results: Iterator[Any]) -> None:
+        # Should it fail, nothing more comes.
+        self.state.loading = None
+        with self.message.telling(keep=True):
+            for _result in results:
+                self.state.loading = results
+                return
+        self.timer.stop()
 
     def _tell(self, batch: Batch, done: int, total: int, over: bool) -> None:
         if not over:
@@ -175,6 +190,9 @@ class BatchPanel:
         with self.message.telling():
             if self.state.batch is not None:
                 self.state.batch.stop()
+            elif self.state.loading is not None:
+                self.state.loading = None
+                self.timer.stop()
             else:
                 self.state.preparation = None
                 self.timer.stop()

@@ -101,6 +101,20 @@ class BARLSegmentInSlicer(unittest.TestCase):
         self.assertEqual(len(list((folder / "drafts").rglob("*.seg.nrrd"))), 1)
         self.assertIsNone(panel.editor.state.case)
 
+    def test_a_draft_is_written_while_the_window_lives(self):
+        from BARLSegmentLib.logic.CorrectionLogic import CorrectionLogic
+
+        panel, volume = self._cohortOfOneVolume()
+        cohort = panel.cohort.logic.cohort
+        correction = CorrectionLogic(slicer.mrmlScene, author="test", autosaveSeconds=0.0)
+        self.addCleanup(correction.cleanup)
+        correction.watch(cohort, panel.editor.state.case.segmentationNode)
+        self._paint(volume)
+
+        self._waitFor(lambda: not correction.tick())
+
+        self.assertEqual(len(list((cohort.folder / "drafts").rglob("*.seg.nrrd"))), 1)
+
     def test_each_step_says_why_it_cannot_go_on(self):
         panel, _volume = self._cohortOfOneVolume()
         panel.train.ui.trainButton.click()
