@@ -150,6 +150,12 @@ def test_what_one_process_ends_of_is_told_by_the_leader(both: list[dict[str, Any
     assert [seen["end"] for seen in both] == [told, told]
 
 
+def test_a_training_does_not_load_torchs_compiler_which_takes_time_and_memory_for_nothing(
+    both: list[dict[str, Any]],
+) -> None:
+    assert [seen["compiler"] for seen in both] == [False, False]
+
+
 # Devices
 
 

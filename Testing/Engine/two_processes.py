@@ -203,6 +203,7 @@ def main(folder: Path) -> None:
             one_fails(group)
     except BarlError as error:
         seen["end"] = (type(error).__name__, str(error))
+    seen["compiler"] = "torch._dynamo" in sys.modules
     torch.save(seen, folder / f"{share.rank}.pt")
 
 

@@ -227,7 +227,7 @@ def _step_or_shrink(training: Training, stepper: Stepper, reporter: Reporter) ->
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            stepper.optimizer.zero_grad(set_to_none=True)
+            stepper.optimizer.forget_gradients()
         # Outside of the handler: the traceback would keep the tensors of the failed step alive.
         if training.device.type == "cuda":
             torch.cuda.empty_cache()
