@@ -28,7 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ from barl.networks.latent import LatentDecoder, MaskEncoder
 from barl.networks.latent_encoders import MappingEncoder, ResidualEncoder
 from barl.phantom import make_case
 from barl.training.checkpoint import CheckpointFile, Snapshot
+from barl.training.freed_memory import freed_memory_kept
 from barl.training.resident import ResidentCase, labeled_case, unlabeled_case
 from barl.training.sampler import Sampler, SamplerSettings
 from barl.training.settings import TrainingSettings
@@ -261,6 +262,11 @@ def _serve(options: dict[str, Any]) -> None:
     before = peak_mib(torch.device("cpu"))
     device = choose_device(options["device"])
     subject: Ours | Reference = Ours(options, device) if options["kind"] == "ours" else Reference(options, device)
+    with freed_memory_kept(device) if isinstance(subject, Ours) else nullcontext():  # As the training loop does.
+        _answer(subject, options, device, before)
+
+
+def _answer(subject: Ours | Reference, options: dict[str, Any], device: torch.device, before: float) -> None:
     for line in sys.stdin:
         what, count = line.split()
         answer: Any
