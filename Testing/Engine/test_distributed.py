@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from two_processes import METHODS, STEPS, steps_of
+from two_processes import APART, METHODS, STEPS, steps_of
 
 from barl.errors import OutOfMemoryError, SettingsError
 from barl.jobs import JobFolder, read_status
@@ -97,6 +98,18 @@ def test_two_processes_learn_as_one_with_the_double_batch(both: list[dict[str, A
             torch.testing.assert_close(seen["methods"][name]["weights"][key], value, rtol=1e-3, atol=1e-4)
     first, second = (seen["methods"][name]["weights"] for seen in both)
     assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("name", APART)
+def test_where_each_process_goes_its_own_way_weights_stay_equal_and_losses_are_shared(
+    both: list[dict[str, Any]], name: str
+) -> None:
+    first, second = (seen["apart"][name] for seen in both)
+    assert first["losses"] == second["losses"]
+    assert len(first["losses"]) == STEPS
+    assert all(math.isfinite(value) for step in first["losses"] for value in step.values())
+    assert first["losses"][0] != first["losses"][-1]
+    assert all(torch.equal(first["weights"][key], second["weights"][key]) for key in first["weights"])
 
 
 def test_a_gradient_that_one_process_has_counts_half_and_all_start_from_the_leaders_weights(
