@@ -1,14 +1,17 @@
 """What segmenting a volume costs: ours against a plain reference and MONAI's inferer, and how memory behaves.
 
     python Testing/Benchmarks/inference_time.py --size 96 160 160 --patch 48 64 64
+    python Testing/Benchmarks/inference_time.py --model ROUND/model --data left_atrium --held-out 5
 
 All three run the same weights over the same prepared volume with windows of the same size. Ours also computes both
 uncertainty maps. The plain reference is the loop of public semi-supervised projects, in this file: one window after the
 other, windows 18 rows, 18 columns and 4 slices apart, sums in numpy, float32, gradients left on. MONAI's
 `sliding_window_inference` runs in float32 without gradients, with ours' overlap and Gaussian weights.
 
-Without ``--model`` a supervised network learns from phantoms for a minute first, so that Dice can be compared. The
-memory runs take place in processes of their own; working memory is their peak beyond model, volume and result.
+With ``--data`` the model segments the last volumes of a folder instead and is compared with their labels; that it has
+not learned from them, nobody checks. Without ``--model`` a supervised network learns from phantoms for a minute first,
+so that Dice can be compared. The memory runs take place in processes of their own; working memory is their peak beyond
+model, volume and result.
 """
 
 from __future__ import annotations
@@ -92,6 +95,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = arguments.model or _trained(Path(folder) / "model", arguments, device)
         predictor = Predictor.load(model, device)
+        if arguments.data:
+            print(_over_cases(predictor, arguments.data, arguments.held_out), flush=True)
+            return
         case = _case(arguments, predictor.card)
         print(_compared(predictor, case, arguments), flush=True)
         print(_besides(predictor, case, arguments.repeats), flush=True)
@@ -108,6 +114,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, help="a model folder instead")
     parser.add_argument("--image", type=Path, help="a volume instead of a phantom")
     parser.add_argument("--reference", type=Path, help="its true labels")
+    parser.add_argument("--data", type=Path, help="a folder with images and labels of the same names, instead")
+    parser.add_argument("--held-out", type=int, default=5, help="how many of them, the last ones by name")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--plain-repeats", type=int, default=1, help="of the plain reference, which takes long")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -116,6 +124,8 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.image and not (arguments.model and arguments.reference):
         parser.error("--image needs --model and --reference")
+    if arguments.data and not arguments.model:
+        parser.error("--data needs --model")
     return arguments
 
 
@@ -171,8 +181,11 @@ def _trained(folder: Path, arguments: argparse.Namespace, device: torch.device) 
 def _case(arguments: argparse.Namespace, card: ModelCard) -> Case:
     if not arguments.image:
         return _phantom(0, tuple(arguments.size))
-    volume, labels = read_volume(arguments.image), read_labels(arguments.reference, card.labels)
-    return _prepared(volume, labels.array, card.recipe, card.labels)
+    return _read(arguments.image, arguments.reference, card)
+
+
+def _read(image: Path, reference: Path, card: ModelCard) -> Case:
+    return _prepared(read_volume(image), read_labels(reference, card.labels).array, card.recipe, card.labels)
 
 
 def _phantom(seed: int, shape: tuple[int, int, int]) -> Case:
@@ -190,13 +203,38 @@ def _prepared(volume: Volume, labels: np.ndarray, recipe: Recipe, table: LabelTa
 # Against the others
 
 
-def _compared(predictor: Predictor, case: Case, arguments: argparse.Namespace) -> str:
-    shape = case.truth.shape
-    ways: dict[str, Callable[[], np.ndarray]] = {
-        "ours": lambda: predictor.maps(case.array, shape).classes,
+def _ways(predictor: Predictor, case: Case) -> dict[str, Callable[[], np.ndarray]]:
+    return {
+        "ours": lambda: predictor.maps(case.array, case.truth.shape).classes,
         "MONAI, float32": lambda: _monai(predictor, case.array),
         "plain": lambda: _plain(predictor, case.array),
     }
+
+
+def _over_cases(predictor: Predictor, data: Path, count: int) -> str:
+    """Mean Dice of each way over volumes that a person labeled, and how far ours is from the others."""
+    scores: dict[str, list[float]] = {}
+    size = " x ".join(map(str, predictor.card.patch_size_voxels))
+    lines = []
+    for image in sorted((data / "images").iterdir())[-count:]:
+        case = _read(image, data / "labels" / image.name, predictor.card)
+        for name, way in _ways(predictor, case).items():
+            scores.setdefault(name, []).append(_mean_dice(way(), case.truth))
+        shape = " x ".join(map(str, case.truth.shape))
+        lines.append(f"| {shape} | " + " | ".join(f"{found[-1]:.4f}" for found in scores.values()) + " |")
+    head = [f"\n| {predictor.card.method}, windows of {size} | " + " | ".join(scores) + " |", "|---" * 4 + "|"]
+    mean = "| mean | " + " | ".join(f"{statistics.mean(found):.4f}" for found in scores.values()) + " |"
+    gaps = [
+        f"- ours less {name}, in points of Dice: {100 * statistics.mean(apart):+.2f} "
+        f"({100 * min(apart):+.2f} to {100 * max(apart):+.2f})"
+        for name, found in scores.items()
+        if (apart := [own - other for own, other in zip(scores["ours"], found, strict=True)]) and name != "ours"
+    ]
+    return "\n".join([*head, *lines, mean, "", *gaps])
+
+
+def _compared(predictor: Predictor, case: Case, arguments: argparse.Namespace) -> str:
+    shape, ways = case.truth.shape, _ways(predictor, case)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     found: dict[str, np.ndarray] = {}
     ways["ours"]()

@@ -28,7 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,10 +47,12 @@ from barl.jobs import share_cores
 from barl.methods.factory import make_method
 from barl.methods.protocol import Progress
 from barl.networks import EncoderDecoder, NetworkSettings, Taps, VNet
+from barl.networks.blocks import InstanceNormReLU
 from barl.networks.latent import LatentDecoder, MaskEncoder
 from barl.networks.latent_encoders import MappingEncoder, ResidualEncoder
 from barl.phantom import make_case
 from barl.training.checkpoint import CheckpointFile, Snapshot
+from barl.training.freed_memory import freed_memory_kept
 from barl.training.resident import ResidentCase, labeled_case, unlabeled_case
 from barl.training.sampler import Sampler, SamplerSettings
 from barl.training.settings import TrainingSettings
@@ -261,6 +263,11 @@ def _serve(options: dict[str, Any]) -> None:
     before = peak_mib(torch.device("cpu"))
     device = choose_device(options["device"])
     subject: Ours | Reference = Ours(options, device) if options["kind"] == "ours" else Reference(options, device)
+    with freed_memory_kept(device) if isinstance(subject, Ours) else nullcontext():  # As the training loop does.
+        _answer(subject, options, device, before)
+
+
+def _answer(subject: Ours | Reference, options: dict[str, Any], device: torch.device, before: float) -> None:
     for line in sys.stdin:
         what, count = line.split()
         answer: Any
@@ -417,7 +424,8 @@ def _plainly(passes: list[Pass]) -> list[Pass]:
 
     def plain(module: nn.Module) -> nn.Module:
         if id(module) not in copies:
-            copies[id(module)] = copy.deepcopy(module).to(memory_format=torch.contiguous_format)
+            usual = _usual_layers(copy.deepcopy(module))
+            copies[id(module)] = usual.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         return copies[id(module)]
 
     def given(one: Pass) -> tuple[Any, ...]:
@@ -481,6 +489,21 @@ class PlainVolumes(Dataset):  # type: ignore[type-arg]
         return torch.from_numpy(image[cut][np.newaxis].copy()), torch.from_numpy(label[cut].astype(np.int64))
 
 
+class UsualNormReLU(nn.InstanceNorm3d):
+    """torch's own layers, which keep what they give for the backward pass."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, D, H, W) to the same shape."""
+        return functional.relu(super().forward(x), inplace=True)
+
+
+def _usual_layers(network: nn.Module) -> nn.Module:
+    for part in network.modules():
+        if isinstance(part, InstanceNormReLU):
+            part.__class__ = UsualNormReLU
+    return network
+
+
 class Reference:
     """A supervised network, a mean teacher, or UA-MT with its eight uncertainty passes."""
 
@@ -489,8 +512,8 @@ class Reference:
         self.labeled = options["labeled"]
         self.passes = 8 if self.kind == "ua_mt" else 0
         settings = NetworkSettings(base_filters=options["base"], dropout=0.5)
-        self.student = VNet(1, CLASSES, settings).to(device)
-        self.teacher = VNet(1, CLASSES, settings).to(device)
+        self.student = _usual_layers(VNet(1, CLASSES, settings)).to(device)
+        self.teacher = _usual_layers(VNet(1, CLASSES, settings)).to(device)
         for parameter in self.teacher.parameters():
             parameter.detach_()
         self.optimizer = torch.optim.SGD(self.student.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from two_processes import METHODS, STEPS, steps_of
+from two_processes import APART, METHODS, STEPS, steps_of
 
 from barl.errors import OutOfMemoryError, SettingsError
 from barl.jobs import JobFolder, read_status
@@ -99,6 +100,18 @@ def test_two_processes_learn_as_one_with_the_double_batch(both: list[dict[str, A
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
+@pytest.mark.parametrize("name", APART)
+def test_where_each_process_goes_its_own_way_weights_stay_equal_and_losses_are_shared(
+    both: list[dict[str, Any]], name: str
+) -> None:
+    first, second = (seen["apart"][name] for seen in both)
+    assert first["losses"] == second["losses"]
+    assert len(first["losses"]) == STEPS
+    assert all(math.isfinite(value) for step in first["losses"] for value in step.values())
+    assert first["losses"][0] != first["losses"][-1]
+    assert all(torch.equal(first["weights"][key], second["weights"][key]) for key in first["weights"])
+
+
 def test_a_gradient_that_one_process_has_counts_half_and_all_start_from_the_leaders_weights(
     both: list[dict[str, Any]],
 ) -> None:
@@ -148,6 +161,12 @@ def test_a_change_of_the_cohort_holds_in_all_processes_from_the_same_step_on(bot
 def test_what_one_process_ends_of_is_told_by_the_leader(both: list[dict[str, Any]]) -> None:
     told = ("OutOfMemoryError", "Memory did not suffice in one of the 2 processes.")
     assert [seen["end"] for seen in both] == [told, told]
+
+
+def test_a_training_does_not_load_torchs_compiler_which_takes_time_and_memory_for_nothing(
+    both: list[dict[str, Any]],
+) -> None:
+    assert [seen["compiler"] for seen in both] == [False, False]
 
 
 # Devices

@@ -13,17 +13,16 @@ import pytest
 import torch
 from test_views import CUBE, QUIET, SLICES, STILL
 from torch import Tensor
+from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from barl.methods.protocol import Batch
+from barl.training.cutting import Box, PatchPlaces, cut_image, cut_label, interpolated
 from barl.training.distributed import Share
 from barl.training.resident import ResidentCase, labeled_case, total_bytes, unlabeled_case
 from barl.training.sampler import (
-    PatchPlaces,
     Sampler,
     SamplerSettings,
-    cut_image,
-    cut_label,
     farthest,
     find_box,
     keep_in_sight,
@@ -113,6 +112,19 @@ def test_a_mirrored_patch_is_the_patch_mirrored(shape: Size) -> None:
     center = keep_inside((9, 9, 9), shape, patch)
     upright, mirrored = cut_from(volume, center, EYE, patch), cut_from(volume, center, MIRROR, patch)
     torch.testing.assert_close(mirrored, upright.flip(3), atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(2, 9, 6, 7), (1, 1, 5, 4)])
+def test_images_and_labels_are_cut_as_grid_sample_cuts_them(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    part, label = torch.randn(shape), torch.randint(0, 3, shape[1:], dtype=torch.uint8)
+    grid = 2.6 * torch.rand(5, 8, 6, 3) - 1.3  # A third lies outside.
+    theirs = functional.grid_sample(part[None], grid[None], padding_mode="border", align_corners=False)[0]
+    torch.testing.assert_close(interpolated(part, grid), theirs)
+    case = labeled_case("P", part.numpy(), label.numpy(), CPU)
+    box = Box((0, 0, 0), (shape[1], shape[2], shape[3]), EYE)
+    plus_one = functional.grid_sample(label[None, None].float() + 1, grid[None], mode="nearest", align_corners=False)
+    assert torch.equal(cut_label(case, box, grid), (plus_one[0, 0].long() - 1) % 256)
 
 
 @pytest.mark.parametrize("axes", [(0, 1), (0, 2), (1, 2)])

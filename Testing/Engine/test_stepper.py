@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from barl.errors import DivergedError, SettingsError
 from barl.methods.protocol import Batch, LossTerms, Progress
+from barl.training.descent import Descent
 from barl.training.schedule import learning_rate
 from barl.training.settings import TrainingSettings
 from barl.training.stepper import Stepper
@@ -185,3 +186,41 @@ def test_frozen_parameters_are_left_out() -> None:
 def test_training_settings_outside_the_bounds_are_refused_by_name(setting: str, value: float) -> None:
     with pytest.raises(SettingsError, match=f"{setting} must be .* got {value}"):
         TrainingSettings(**{setting: value})
+
+
+def test_the_descent_is_that_of_torchs_optimizer_and_goes_on_from_its_checkpoints() -> None:
+    torch.manual_seed(0)
+    start = [torch.randn(3, 2), torch.randn(4), torch.randn(2)]
+    ours, theirs = ([nn.Parameter(one.clone()) for one in start] for _ in range(2))
+    optimizer = torch.optim.SGD(theirs, lr=0.1, momentum=0.9, weight_decay=0.01, fused=True)
+    descent = Descent(ours, momentum=0.9, weight_decay=0.01)
+    for number in range(6):
+        if number == 3:  # A checkpoint of an older version, which had torch's optimizer.
+            descent = Descent(ours, momentum=0.9, weight_decay=0.01)
+            descent.load_state_dict(optimizer.state_dict())
+        for parameters in (ours, theirs):
+            torch.manual_seed(number)
+            for parameter in parameters:
+                parameter.grad = torch.randn_like(parameter)
+        optimizer.param_groups[0]["lr"] = 0.1 / (1 + number)
+        optimizer.step()
+        descent.step(0.1 / (1 + number), torch.zeros(()))
+    assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+
+
+def test_a_descent_leaves_weights_without_a_gradient_and_forgets_gradients() -> None:
+    weight, still = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
+    descent = Descent([weight, still], momentum=0.9, weight_decay=0.1)
+    descent.step(0.1, torch.zeros(()))
+    weight.grad = torch.ones(2)
+    descent.step(0.1, torch.zeros(()))
+    assert weight.tolist() == pytest.approx([1 - 0.1 * 1.1] * 2)
+    assert torch.equal(still, torch.ones(2))
+    descent.forget_gradients()
+    assert weight.grad is None
+
+
+def test_a_descent_refuses_the_momentum_of_other_weights() -> None:
+    other = Descent([nn.Parameter(torch.ones(3))], momentum=0.9, weight_decay=0).state_dict()
+    with pytest.raises(ValueError, match="other parameters"):
+        Descent([nn.Parameter(torch.ones(2))], momentum=0.9, weight_decay=0).load_state_dict(other)

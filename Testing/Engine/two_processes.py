@@ -40,18 +40,36 @@ METHODS: dict[str, dict[str, Any]] = {
     "dual_networks": {"contrast_weight": 0.0, "reliable_share": 1.0},
     # Its other parts compare what lies in different patches, and see only those of their process.
     "barl": {"region_weight": 0.0, "instance_weight": 0.0},
+    "dtc": {},
+    "dbisl": {},
+    # Noise on the codes is drawn in each process for its own patches.
+    "semigda": {"sampled_share": 0.0},
+    # With as many labeled as unlabeled patches in each process the same pairs are mixed; with others they are not.
+    "copy_paste": {},
 }
+APART: dict[str, dict[str, Any]] = {
+    "barl": {"warmup_share": 0.0},
+    "semigda": {"first_stage_share": 1.0},
+    "copy_paste": {"pretraining_share": 1.0},
+}
+"""What each process does in its own way, with its own patches: instances and regions, noise, labeled patches in labeled
+ones. Losses are others than in one process, weights stay equal."""
+
 STEPS = 3
 CPU = torch.device("cpu")
 
 
-def steps_of(name: str, share: Share, group: Group | None = None) -> dict[str, Any]:
+def steps_of(
+    name: str, share: Share, group: Group | None = None, settings: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """A few steps of a method on this share of the batches: losses and weights.
+
+    Without settings: those with which a method is the same in several processes.
 
     Networks in float64: at the bottleneck few voxels are normalized, which turns float32's rounding into differences.
     """
     torch.manual_seed(0)
-    method = tiny_method(name, METHODS[name])
+    method = tiny_method(name, METHODS[name] if settings is None else settings)
     stepper = Stepper(method, method.build(1, 2).double(), TrainingSettings(), CPU, group)
     balls, losses = Balls(seed=3, shape=(16, 32, 32)), []
     for number in range(STEPS):
@@ -196,6 +214,7 @@ def main(folder: Path) -> None:
             seen["word"] = group.from_leader(17 + share.rank)
             seen["sums"] = sums_of_two(share)
             seen["methods"] = {name: steps_of(name, share, group) for name in METHODS}
+            seen["apart"] = {name: steps_of(name, share, group, settings) for name, settings in APART.items()}
             seen["uneven"] = uneven_steps(group)
             seen["channels_last"] = channels_last(group)
             seen["budget"] = training_in_two(folder / "budget", group)
@@ -203,6 +222,7 @@ def main(folder: Path) -> None:
             one_fails(group)
     except BarlError as error:
         seen["end"] = (type(error).__name__, str(error))
+    seen["compiler"] = "torch._dynamo" in sys.modules
     torch.save(seen, folder / f"{share.rank}.pt")
 
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from barl.networks.recomputed import normalized_relu, sparing
+
 Normalization = Literal["instance", "batch"]
 NORMALIZATIONS: tuple[Normalization, ...] = ("instance", "batch")
 
@@ -18,6 +20,13 @@ NORMALIZATIONS: tuple[Normalization, ...] = ("instance", "batch")
 def norm(kind: Normalization, channels: int) -> nn.Module:
     """Normalization over a patch and channel (instance) or over the whole batch and channel (batch)."""
     return InstanceNorm(channels) if kind == "instance" else nn.BatchNorm3d(channels)
+
+
+def norm_relu(kind: Normalization, channels: int) -> tuple[nn.Module, nn.Module]:
+    """Normalization and ReLU; the second is empty where the first does both, so that layers keep their numbers."""
+    if kind == "instance":
+        return InstanceNormReLU(channels), nn.Identity()
+    return nn.BatchNorm3d(channels), nn.ReLU(inplace=True)
 
 
 class InstanceNorm(nn.InstanceNorm3d):
@@ -35,7 +44,7 @@ class InstanceNorm(nn.InstanceNorm3d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, D, H, W) to the same shape, type and layout."""
         last = torch.channels_last_3d
-        if x.device.type != "cpu" or x.is_contiguous() or not x.is_contiguous(memory_format=last):
+        if x.device.type != "cpu" or not _has_channels_last(x):
             return super().forward(x)
         if x.shape[2:].numel() < self.LEAST_VOXELS:
             return super().forward(x).contiguous(memory_format=last)
@@ -45,7 +54,42 @@ class InstanceNorm(nn.InstanceNorm3d):
         return functional.batch_norm(patch, None, None, self.weight, self.bias, training=True, eps=self.eps)
 
 
-class Conv3(nn.Conv3d):
+class InstanceNormReLU(InstanceNorm):
+    """Instance normalization and ReLU; on a CPU what they give is not kept for the backward pass."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, D, H, W) to the same shape, type and layout."""
+        if x.device.type != "cpu" or x.shape[2:].numel() < self.LEAST_VOXELS:
+            return functional.relu(super().forward(x), inplace=True)
+        return normalized_relu(x if _has_channels_last(x) else x.contiguous(), self.weight, self.bias, self.eps)
+
+
+def _has_channels_last(x: Tensor) -> bool:
+    return not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+class Conv(nn.Conv3d):
+    """A convolution that does not keep what can be computed again."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, D, H, W) to (B, C', D', H', W')."""
+        with sparing(x):
+            return super().forward(x)
+
+
+class UpConv(nn.ConvTranspose3d):
+    """A transposed convolution, 2 x 2 x 2 and of stride 2, that does not keep what can be computed again."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 2, stride=2, bias=False)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(B, C, D, H, W) to (B, C', 2 D, 2 H, 2 W)."""
+        with sparing(x):
+            return super().forward(x, output_size)
+
+
+class Conv3(Conv):
     """A 3 x 3 x 3 convolution with padding 1 that is safe in bfloat16 on a CPU.
 
     oneDNN (as of torch 2.13) leaves parts of the bfloat16 weight gradient unwritten when the input is exactly two
@@ -73,8 +117,7 @@ class ConvStack(nn.Sequential):
         for index in range(depth):
             layers += [
                 Conv3(in_channels if index == 0 else out_channels, out_channels),
-                norm(kind, out_channels),
-                nn.ReLU(inplace=True),
+                *norm_relu(kind, out_channels),
             ]
         super().__init__(*layers)
 
@@ -84,9 +127,8 @@ class Down(nn.Sequential):
 
     def __init__(self, in_channels: int, out_channels: int, kind: Normalization) -> None:
         super().__init__(
-            nn.Conv3d(in_channels, out_channels, 2, stride=2, bias=False),
-            norm(kind, out_channels),
-            nn.ReLU(inplace=True),
+            Conv(in_channels, out_channels, 2, stride=2, bias=False),
+            *norm_relu(kind, out_channels),
         )
 
 
@@ -95,9 +137,8 @@ class Up(nn.Sequential):
 
     def __init__(self, in_channels: int, out_channels: int, kind: Normalization) -> None:
         super().__init__(
-            nn.ConvTranspose3d(in_channels, out_channels, 2, stride=2, bias=False),
-            norm(kind, out_channels),
-            nn.ReLU(inplace=True),
+            UpConv(in_channels, out_channels),
+            *norm_relu(kind, out_channels),
         )
 
 
@@ -108,15 +149,14 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             Conv3(in_channels, out_channels, stride),
-            norm(kind, out_channels),
-            nn.ReLU(inplace=True),
+            *norm_relu(kind, out_channels),
             Conv3(out_channels, out_channels),
             norm(kind, out_channels),
         )
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or in_channels != out_channels:
             self.shortcut = nn.Sequential(
-                nn.Conv3d(in_channels, out_channels, 1, stride=stride, bias=False),
+                Conv(in_channels, out_channels, 1, stride=stride, bias=False),
                 norm(kind, out_channels),
             )
         self.activation = nn.ReLU(inplace=True)

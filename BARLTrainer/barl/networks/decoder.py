@@ -5,12 +5,12 @@ Shapes: B patches, C channels, K classes, D H W voxels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from barl.networks.blocks import ConvStack, Normalization, Up
+from barl.networks.blocks import Conv, ConvStack, Normalization, Up
+from barl.networks.recomputed import added
 
 STRIDE = 16
 """The deepest encoder level sees one sixteenth of the resolution: patch sizes are multiples of it."""
@@ -53,26 +53,26 @@ class Decoder(nn.Module):
         depths = [3, 3, 2, 1]
         self.ups = nn.ModuleList(Up(widths[i], widths[i + 1], kind) for i in range(4))
         self.blocks = nn.ModuleList(ConvStack(depths[i], widths[i + 1], widths[i + 1], kind) for i in range(4))
-        self.heads = nn.ModuleList(nn.Conv3d(width, num_classes, 1) for width in widths[1:])
+        self.heads = nn.ModuleList(Conv(width, num_classes, 1) for width in widths[1:])
         self.dropout = nn.Dropout3d(dropout)
 
-    def forward(self, bottom: Tensor, skips: Sequence[Tensor]) -> Tensor:
-        """Logits at full resolution from the bottleneck and the skips (strides 1, 2, 4, 8)."""
+    def forward(self, bottom: Tensor, skips: list[Tensor]) -> Tensor:
+        """Logits at full resolution from the bottleneck and the skips (strides 1, 2, 4, 8), which are used up."""
         features = self._features(bottom, skips)
         logits: Tensor = self.heads[-1](self.dropout(features[-1]))
         return logits
 
-    def taps(self, bottom: Tensor, skips: Sequence[Tensor]) -> Taps:
+    def taps(self, bottom: Tensor, skips: list[Tensor]) -> Taps:
         """All scales at once."""
         features = self._features(bottom, skips)
         inputs = [*features[:-1], self.dropout(features[-1])]
         logits = tuple(head(x) for head, x in zip(self.heads, inputs, strict=True))
         return Taps(logits=logits, half_features=features[2], features=features[3])
 
-    def _features(self, bottom: Tensor, skips: Sequence[Tensor]) -> list[Tensor]:
+    def _features(self, bottom: Tensor, skips: list[Tensor]) -> list[Tensor]:
         features = []
         x = bottom
-        for up, block, skip in zip(self.ups, self.blocks, reversed(skips), strict=True):
-            x = block(up(x) + skip)
+        for up, block in zip(self.ups, self.blocks, strict=True):
+            x = block(added(up(x), skips.pop()))  # Nobody holds the skip while the block computes.
             features.append(x)
         return features

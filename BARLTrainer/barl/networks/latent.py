@@ -37,7 +37,7 @@ class Gaussian(NamedTuple):
     """Independent normal distributions, one a channel and cell."""
 
     mean: Tensor
-    """(B, Z, d, h, w) float32."""
+    """(B, Z, d, h, w) float32, or float64 where the networks are."""
 
     log_variance: Tensor
     """The same shape."""
@@ -68,8 +68,13 @@ class GaussianHead(nn.Module):
 
     def forward(self, features: Tensor) -> Gaussian:
         """(B, C, d, h, w) to a Gaussian on the same grid."""
-        log_variance = self.log_variance(features).float() + _FIRST
-        return Gaussian(self.mean(features).float(), log_variance.clamp(-_MOST, _MOST))
+        mean, log_variance = (_exact(part(features)) for part in (self.mean, self.log_variance))
+        return Gaussian(mean, (log_variance + _FIRST).clamp(-_MOST, _MOST))
+
+
+def _exact(x: Tensor) -> Tensor:
+    """At least float32."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class MaskEncoder(nn.Module):
@@ -102,6 +107,7 @@ class MaskEncoder(nn.Module):
 
     def forward(self, classes: Tensor) -> Gaussian:
         """(B, K, D, H, W), 1 where a voxel is of a class and 0 elsewhere, all 0 where unknown."""
+        classes = classes.to(self.head.mean.weight.dtype)
         code: Gaussian = self.head(torch.cat([self.body(classes), self.shares(classes)], dim=1))
         return code
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from barl.errors import SettingsError
-from barl.networks.blocks import ConvStack, Down, Normalization, ResidualBlock, Up, norm
+from barl.networks.blocks import ConvStack, Down, Normalization, ResidualBlock, Up, norm, norm_relu
 from barl.networks.decoder import STRIDE
 from barl.networks.latent import Gaussian, GaussianHead
 from barl.networks.network import NetworkSettings, init_weights
@@ -124,9 +124,7 @@ class ResidualEncoder(nn.Module):
     ) -> None:
         super().__init__()
         kind, base = settings.normalization, settings.base_filters
-        self.stem = nn.Sequential(
-            nn.Conv3d(in_channels, base, 7, padding=3, bias=False), norm(kind, base), nn.ReLU(inplace=True)
-        )
+        self.stem = nn.Sequential(nn.Conv3d(in_channels, base, 7, padding=3, bias=False), *norm_relu(kind, base))
         self.stages = nn.ModuleList(
             _stage(base * 2**level, base * 2 ** (level + 1), blocks, kind) for level, blocks in enumerate(stage_blocks)
         )

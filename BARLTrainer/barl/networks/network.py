@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -53,7 +52,7 @@ class EncoderDecoder(nn.Module):
         self.decoder = Decoder(num_classes, settings.base_filters, settings.normalization, settings.dropout)
         self.bottleneck_dropout = nn.Dropout3d(settings.dropout)
 
-    def encode(self, x: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+    def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Bottleneck and skips (strides 1, 2, 4, 8) of a patch (B, C, D, H, W)."""
         raise NotImplementedError
 
@@ -68,7 +67,7 @@ class EncoderDecoder(nn.Module):
         bottom, skips = self._checked(x)
         return self.decoder.taps(bottom, skips)
 
-    def _checked(self, x: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+    def _checked(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         if any(size % STRIDE for size in x.shape[2:]):
             raise SettingsError(f"patch sizes must be multiples of {STRIDE} voxels, got {tuple(x.shape[2:])}")
         bottom, skips = self.encode(x)

@@ -6,11 +6,9 @@ The pairing is that of MCF (Wang et al. 2023, https://doi.org/10.1109/CVPR52729.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 
-from barl.networks.blocks import Normalization, ResidualBlock, norm
+from barl.networks.blocks import Normalization, ResidualBlock, norm_relu
 from barl.networks.network import EncoderDecoder, NetworkSettings, init_weights
 
 RESNET34 = (3, 4, 6, 3)
@@ -37,15 +35,13 @@ class ResVNet(EncoderDecoder):
         super().__init__(num_classes, settings)
         kind = settings.normalization
         base = settings.base_filters
-        self.stem = nn.Sequential(
-            nn.Conv3d(in_channels, base, 7, padding=3, bias=False), norm(kind, base), nn.ReLU(inplace=True)
-        )
+        self.stem = nn.Sequential(nn.Conv3d(in_channels, base, 7, padding=3, bias=False), *norm_relu(kind, base))
         self.stages = nn.ModuleList(
             _stage(base * 2**level, base * 2 ** (level + 1), blocks, kind) for level, blocks in enumerate(stage_blocks)
         )
         init_weights(self)
 
-    def encode(self, x: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+    def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Bottleneck at stride 16 and skips at strides 1, 2, 4, 8."""
         x = self.stem(x)
         skips = [x]

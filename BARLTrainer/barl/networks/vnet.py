@@ -6,8 +6,6 @@ Milletari et al. 2016, https://arxiv.org/abs/1606.04797. Deviations that this li
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 
 from barl.networks.blocks import ConvStack, Down
@@ -34,7 +32,7 @@ class VNet(EncoderDecoder):
         self.downs = nn.ModuleList(Down(widths[i], widths[i + 1], kind) for i in range(4))
         init_weights(self)
 
-    def encode(self, x: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+    def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Bottleneck at stride 16 and skips at strides 1, 2, 4, 8."""
         skips = []
         for block, down in zip(self.blocks[:-1], self.downs, strict=True):

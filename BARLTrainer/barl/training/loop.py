@@ -21,6 +21,7 @@ from barl.inference.devices import Precision, is_out_of_memory
 from barl.methods.protocol import Batch, Method, Progress
 from barl.training.checkpoint import CheckpointFile, Snapshot
 from barl.training.distributed import CHANGED, OVER, Group
+from barl.training.freed_memory import freed_memory_kept
 from barl.training.reporter import Reporter
 from barl.training.settings import TrainingSettings
 from barl.training.stepper import Stepper
@@ -121,7 +122,8 @@ def train(training: Training, checkpoints: CheckpointFile, reporter: Reporter) -
     _go_on(training, stepper, checkpoints)
     group.same_weights(training.model)
     training.model.train()
-    return _lead(training, stepper, checkpoints, reporter) if group.leads else _follow(training, stepper, reporter)
+    with freed_memory_kept(training.device):
+        return _lead(training, stepper, checkpoints, reporter) if group.leads else _follow(training, stepper, reporter)
 
 
 def _follow(training: Training, stepper: Stepper, reporter: Reporter) -> bool:
@@ -227,7 +229,7 @@ def _step_or_shrink(training: Training, stepper: Stepper, reporter: Reporter) ->
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            stepper.optimizer.zero_grad(set_to_none=True)
+            stepper.optimizer.forget_gradients()
         # Outside of the handler: the traceback would keep the tensors of the failed step alive.
         if training.device.type == "cuda":
             torch.cuda.empty_cache()

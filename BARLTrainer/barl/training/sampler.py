@@ -1,4 +1,4 @@
-"""Patches cut and augmented on the device: where they lie, and how they are cut.
+"""Patches cut and augmented on the device: what is drawn, and what becomes of it.
 
 What chance decides is drawn on the host first, for all patches of a step; then each process cuts its share of them.
 The numbers reach the device in one copy, so that nothing waits for it.
@@ -16,17 +16,14 @@ from itertools import accumulate
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional
 
-from barl.losses.supervised import NOT_ANNOTATED
 from barl.methods.protocol import Batch
+from barl.training.cutting import Box, PatchPlaces, Size, brought, cut_image, cut_label
 from barl.training.distributed import Share
 from barl.training.mixing import Piece, draw_piece, paste
 from barl.training.resident import ResidentCase
 from barl.training.views import (
     BEND_NUMBERS,
-    BEND_POINTS,
     Chance,
     IntensityChange,
     ViewSettings,
@@ -35,10 +32,7 @@ from barl.training.views import (
     draw_affine,
     draw_bend,
     draw_intensity,
-    spline_weights,
 )
-
-Size = tuple[int, int, int]
 
 _ITERATIONS = 8
 """Each takes away half of the error or more; an error only moves the patch a little further than it had to be."""
@@ -54,21 +48,6 @@ class SamplerSettings:
     unlabeled_patches: int
     foreground_share: float
     views: ViewSettings
-
-
-@dataclass(frozen=True)
-class Box:
-    """The smallest part of a volume that holds a turned patch, and how the patch lies in it."""
-
-    low: Size
-    high: Size
-    lie: np.ndarray
-    """(4, 3) float32: steps along the patch's axes, and its center, as ``grid_sample`` wants them."""
-
-    def of(self, volume: Tensor) -> Tensor:
-        """That part of (C, D, H, W)."""
-        (d, h, w), (d_end, h_end, w_end) = self.low, self.high
-        return volume[:, d:d_end, h:h_end, w:w_end]
 
 
 @dataclass(frozen=True)
@@ -119,6 +98,7 @@ class Sampler:
         self.settings = settings
         self.chance = chance
         self.share = share or Share()
+        self._places = PatchPlaces(settings.patch_size_voxels, chance.device)
         self._weights = [_weight(case) for case in self.labeled]
         self._alike = len(set(self._weights)) <= 1
 
@@ -138,12 +118,11 @@ class Sampler:
         device = self.chance.device
         guests = [draw.guest for draw in unlabeled if draw.guest is not None]
         annotated = [*labeled, *guests]
-        numbers = _brought(torch.from_numpy(np.stack([draw.numbers for draw in (*annotated, *unlabeled)])), device)
+        numbers = brought(torch.from_numpy(np.stack([draw.numbers for draw in (*annotated, *unlabeled)])), device)
         lies, changes, bends = numbers[:, :12].view(-1, 4, 3), numbers[:, 12:16], numbers[:, 16:]
-        places = PatchPlaces(self.settings.patch_size_voxels, device)
         drawn = [*annotated, *unlabeled]
         grids = [
-            places.grid(lie, None if draw.bend is None else bend)
+            self._places.grid(lie, None if draw.bend is None else bend)
             for draw, lie, bend in zip(drawn, lies, bends, strict=True)
         ]
         images, labels, weak = [], [], []
@@ -279,69 +258,3 @@ def find_box(
     steps = (affine * (2 / extent)[:, None]).T[:, ::-1]
     start = ((2 * np.subtract(center, low) + 1) / extent - 1)[::-1]
     return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]), np.vstack([steps, start]).astype(np.float32))
-
-
-class PatchPlaces:
-    """Where the voxels of a patch lie.
-
-    Args:
-        patch: its size.
-        device: of the patches.
-    """
-
-    def __init__(self, patch: Size, device: torch.device) -> None:
-        self._axes = patch_axes(patch, device)
-        self._weights = [torch.from_numpy(spline_weights(size)).to(device) for size in patch]
-
-    def grid(self, lie: Tensor, bend: Tensor | None = None) -> Tensor:
-        """(D, H, W, 3) where each voxel lies in its box, as ``grid_sample`` wants it.
-
-        Args:
-            lie: the box's, on the device.
-            bend: (375) shifts of the control points of an elastic deformation, in voxels of the patch.
-        """
-        d, h, w = self._axes
-        if bend is None:
-            return d * lie[0] + (h * lie[1] + (w * lie[2] + lie[3]))
-        shifts = self._shifts(bend).unsqueeze(-1)
-        return (d + shifts[0]) * lie[0] + ((h + shifts[1]) * lie[1] + ((w + shifts[2]) * lie[2] + lie[3]))
-
-    def _shifts(self, bend: Tensor) -> Tensor:
-        """(3, D, H, W) from the control points, one axis after the other."""
-        shifts = bend.view(3, BEND_POINTS, BEND_POINTS, BEND_POINTS)
-        for weights in self._weights:
-            # The axis in front is contracted and comes back last: after three, the order is the old one.
-            shifts = torch.tensordot(shifts, weights, dims=([1], [1]))
-        return shifts
-
-
-def patch_axes(patch: Size, device: torch.device) -> list[Tensor]:
-    """Offsets of a patch's voxels from its center, along D, H and W; they broadcast to (D, H, W, 1)."""
-    shapes = [(-1, 1, 1, 1), (1, -1, 1, 1), (1, 1, -1, 1)]
-    offsets = [torch.arange(size, device=device, dtype=torch.float32) - (size - 1) / 2 for size in patch]
-    return [offset.view(shape) for offset, shape in zip(offsets, shapes, strict=True)]
-
-
-def cut_image(volume: Tensor, box: Box, grid: Tensor) -> Tensor:
-    """(C, D, H, W) float32 on the grid's device; outside the volume its border goes on."""
-    return _sample(_brought(box.of(volume), grid.device).float(), grid, mode="bilinear", padding="border")
-
-
-def cut_label(case: ResidentCase, box: Box, grid: Tensor) -> Tensor:
-    """(D, H, W) int64 on the grid's device; 255 outside the volume."""
-    assert case.label is not None
-    # One is added, so that what lies outside samples to 0 and is told from background.
-    label = _brought(box.of(case.label.unsqueeze(0)), grid.device).float() + 1
-    sampled = _sample(label, grid, mode="nearest", padding="zeros")[0].round().long() - 1
-    return torch.where(sampled < 0, NOT_ANNOTATED, sampled)
-
-
-def _sample(box: Tensor, grid: Tensor, *, mode: str, padding: str) -> Tensor:
-    return functional.grid_sample(box[None], grid[None], mode=mode, padding_mode=padding, align_corners=False)[0]
-
-
-def _brought(x: Tensor, device: torch.device) -> Tensor:
-    """On the device; from the host's memory by a copy that nothing waits for."""
-    if device.type != "cuda" or x.device.type == "cuda":
-        return x.to(device)
-    return torch.empty(x.shape, dtype=x.dtype, pin_memory=True).copy_(x).to(device, non_blocking=True)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from barl.errors import DivergedError
 from barl.methods.protocol import Batch, LossTerms, Method, Progress
+from barl.training.descent import Descent
 from barl.training.distributed import Group
 from barl.training.schedule import learning_rate
 from barl.training.settings import TrainingSettings
@@ -39,27 +40,16 @@ class Stepper:
         self.model = model
         self.settings = settings
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.SGD(
-            self.parameters,
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        for parameter in self.parameters:
-            # Left to the fused optimizer, a first step that is broken would leave it whatever lay in that memory.
-            self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        self.optimizer = Descent(self.parameters, momentum=settings.momentum, weight_decay=settings.weight_decay)
         self._broken = torch.zeros((), device=device)
         self._sums: dict[str, Tensor] = {}
         self._counts: Counter[str] = Counter()
 
     def step(self, batch: Batch, progress: Progress, autocast: Any) -> None:
         """Forward, backward, update."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.settings.learning_rate, progress.done)
+        self.optimizer.forget_gradients()
         with autocast:
             loss = self.method.training_step(self.model, batch, progress)
-        self.optimizer.zero_grad(set_to_none=True)
         loss.total.backward()  # type: ignore[no-untyped-call]
         self._update(self._averaged(loss), progress)
 
@@ -88,9 +78,7 @@ class Stepper:
     def _update(self, loss: LossTerms, progress: Progress) -> None:
         norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm, foreach=True)
         broken = (~torch.isfinite(norm + loss.total.detach())).float()
-        # The fused optimizer leaves everything as it is where this is 1; the gradient scaler of torch.amp uses it too.
-        self.optimizer.found_inf = broken  # type: ignore[attr-defined]
-        self.optimizer.step()
+        self.optimizer.step(learning_rate(self.settings.learning_rate, progress.done), broken)
         self.method.after_step(self.model, progress)
         self._broken += broken
         self._note({"loss": loss.total.detach(), **loss.terms})

@@ -256,8 +256,9 @@ def change_intensity(x: Tensor, changes: Sequence[IntensityChange], numbers: Ten
     low = x.amin(dim=(1, 2, 3, 4), keepdim=True)
     extent = (x.amax(dim=(1, 2, 3, 4), keepdim=True) - low).clamp(min=1e-5)
     middle = x.mean(dim=(1, 2, 3, 4), keepdim=True)
-    x = ((x - low) / extent).pow(gamma) * extent + low
-    return (x - middle) * contrast + middle + shift + sigma * _noise(x, changes)
+    bent = ((x - low) / extent).pow_(gamma)
+    changed = _noise(x, changes).mul_(sigma).add_((low - middle) * contrast + middle + shift)
+    return changed.addcmul_(bent, extent * contrast)
 
 
 def _half_resolution(x: Tensor, chosen: Sequence[bool]) -> Tensor:
