@@ -102,8 +102,9 @@ class Settings:
     least_overlap: float = 0.3
     """Intersection over union from which two lesions are the same one; half-grown predictions are still matched."""
 
-    sibling_weight: float = 0.25
-    """How much other lesions of the same class count as unlike: little, or it would fight the alignment of regions."""
+    sibling_weight: float = 0.0
+    """How much other lesions of the same class count as unlike, 0 to 1. With 0.25 lesions were pushed apart from each
+    other more than from the background, which cost three points of Dice (docs/lab-notes.md)."""
 
     background_voxels: int = 64
     """Background voxels of a step that lesions are told from, evenly spaced."""
