@@ -105,6 +105,11 @@ class Person:
         rows = table.GetNumberOfRows()
         self.waits_for(lambda: table.GetNumberOfRows() > rows + 2 or not train.state.isActive, "curves that move")
 
+    def steps_learned(self) -> int:
+        """The last step of the curves."""
+        table = self.panel.train.monitor.losses.tableNode.GetTable()
+        return int(table.GetColumnByName("step").GetValue(table.GetNumberOfRows() - 1))
+
     def trains_to_the_end(self) -> None:
         """Wait; when the time was too short for this computer, give as much as the panel says."""
         train = self.panel.train

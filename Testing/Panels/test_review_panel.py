@@ -328,6 +328,23 @@ def test_unsaved_drawing_is_a_draft_when_the_prediction_is_loaded_again(
     assert "never saved" in an_open_module.panel.editor.ui.draftLabel.text
 
 
+def test_what_is_drawn_on_a_prediction_outside_of_the_editor_is_not_lost(review: Any, an_open_module: Any) -> None:
+    import slicer
+
+    review.load("scan_02")
+    shown = review.state.shown
+    identifier = shown.segmentationNode.GetSegmentation().GetNthSegmentID(0)
+    volume = an_open_module.logic.cohort.volumeNodeOf("scan_02")
+    mask = np.ones((8, 10, 12), np.uint8)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(mask, shown.segmentationNode, identifier, volume)
+
+    review.load("scan_01")
+    assert "scan_02" in an_open_module.logic.cohort.loadedCases()
+    slicer.mrmlScene.Clear(0)
+
+    assert len(list((an_open_module.logic.cohort.cohort.folder / "drafts" / "scan_02").glob("*.seg.nrrd"))) == 1
+
+
 def test_a_newer_prediction_of_the_case_is_told_and_shown_on_wish(review_of_regions: Any, an_open_module: Any) -> None:
     cohort = an_open_module.logic.cohort.cohort
     predict(cohort, cohort.new_round(), "scan_02", 0.2)

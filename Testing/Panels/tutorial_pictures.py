@@ -71,7 +71,7 @@ class Camera:
         if self._folder is None or self._views is None:
             return
         column = self._column()
-        picture = self._beside(column) if self._showAnything() else column
+        picture = self._beside(column) if self._shows_anything() else column
         self._folder.mkdir(parents=True, exist_ok=True)
         picture.save(str(self._folder / f"{name}.png"))
 
@@ -88,7 +88,7 @@ class Camera:
         painter.end()
         return picture
 
-    def _showAnything(self) -> bool:
+    def _shows_anything(self) -> bool:
         import slicer
 
         kind = "vtkMRMLSliceCompositeNode"

@@ -99,7 +99,8 @@ class EditorPanel:
         """Bring a case into the scene and the editor; says why when it cannot, and returns whether it could."""
         with self.message.telling():
             loaded = self.cohort.loadCase(caseId)
-            self.correction.watch(self.cohort.cohort, loaded.segmentationNode, coverage=loaded.coverage)
+            self.correction.watch(self.cohort.cohort, loaded.segmentationNode)
+            self.correction.setCoverage(loaded.segmentationNode, loaded.coverage)
             self.state = EditorState(case=loaded)
             self.ui.coverageCombo.currentIndex = self._coverageIndex(loaded.coverage)
             self._giveNodes()

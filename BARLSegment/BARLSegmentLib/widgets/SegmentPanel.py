@@ -225,12 +225,18 @@ class SegmentPanel:
 
     def _onCohortEvent(self, event: CohortEvent) -> None:
         if event.kind == "loaded" and event.caseId is not None:
+            self._watch(event.caseId)
             self._showOnly(event.caseId)
         if event.kind in ("opened", "closed"):
             self.refreshing.forget()
         if event.kind in ("opened", "closed") and self._parameters is not None:
             self._parameters.cohortFolder = str(self.logic.cohort.cohort.folder) if event.kind == "opened" else ""
         self._showNext()
+
+    def _watch(self, caseId: str) -> None:
+        """Also what is drawn elsewhere, such as in Slicer's own Segment Editor, is kept as a draft."""
+        cohort = self.logic.cohort
+        self.logic.correction.watch(cohort.cohort, cohort.segmentationNodeOf(caseId))
 
     def _showOnly(self, caseId: str) -> None:
         """Cases lie on top of each other: the others leave, or are hidden while they hold unsaved drawing."""
