@@ -277,7 +277,7 @@ def _monai(predictor: Predictor, array: np.ndarray) -> np.ndarray:
     volume = torch.from_numpy(array.astype(np.float32))[None].to(predictor.device)
     with torch.no_grad():
         score = sliding_window_inference(
-            volume, card.patch_size_voxels, 1, network, overlap=card.overlap, mode="gaussian", sigma_scale=0.125
+            volume, card.patch_size_voxels, 1, network, overlap=card.overlap, mode="gaussian", sigma_scale=1 / 3
         )
     return score[0].argmax(dim=0).byte().cpu().numpy()
 

@@ -30,6 +30,26 @@ def some_features(seed: int = 0) -> Tensor:
     return unit_features(torch.randn(2, 5, 4, 4, 4, generator=torch.Generator().manual_seed(seed)))
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+def test_unit_features_have_length_1_and_the_gradient_of_a_division_by_the_length(layout: torch.memory_format) -> None:
+    x = torch.randn(2, 5, 2, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = x.contiguous(memory_format=layout).requires_grad_()
+    torch.testing.assert_close(unit_features(x), torch.nn.functional.normalize(x, dim=1))
+    assert torch.autograd.gradcheck(unit_features, x)
+
+
+def test_unit_features_are_exact_where_the_networks_are_not_and_finite_where_nothing_is() -> None:
+    x = torch.zeros(1, 3, 1, 1, 2, dtype=torch.bfloat16)
+    x[..., 1] = 3.0
+    x.requires_grad_()
+    unit = unit_features(x)
+    assert unit.dtype == torch.float32
+    torch.testing.assert_close(unit[0, :, 0, 0].T, torch.tensor([[0.0] * 3, [3**-0.5] * 3]))
+    unit[..., 1].sum().backward()
+    assert x.grad is not None and x.grad.dtype == torch.bfloat16
+    assert torch.isfinite(x.grad).all()
+
+
 def test_a_prototype_is_the_direction_of_the_sum_of_its_voxels() -> None:
     features = some_features()
     classes = torch.randint(3, (2, 4, 4, 4), generator=torch.Generator().manual_seed(1))

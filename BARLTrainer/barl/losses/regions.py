@@ -106,8 +106,9 @@ class _Unit(torch.autograd.Function):
         unit, lengths = ctx.saved_tensors
         towards = given.movedim(1, -1).contiguous()
         along = (towards * unit).sum(dim=-1, keepdim=True)
-        gradient: Tensor = torch.addcmul(towards, unit, along, value=-1).div_(lengths)
-        return gradient.to(ctx.kind).movedim(-1, 1)
+        gradient = torch.addcmul(towards, unit, along, value=-1).div_(lengths)
+        of_features: Tensor = gradient.to(ctx.kind).movedim(-1, 1)
+        return of_features
 
 
 def agreed_classes(labels: Sequence[Tensor]) -> Tensor:
