@@ -52,7 +52,7 @@ def desk(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_study_from_six_scans_to_a_segmented_folder(person: Person, standin: StandIn, desk: Path) -> None:
     makes_a_cohort(person, desk)
     annotates_two_to_learn_from_and_one_to_measure(person)
@@ -191,7 +191,7 @@ def compares_both_rounds(person: Person, standin: StandIn) -> None:
     titles = [table.horizontalHeaderItem(column).text() for column in range(table.columnCount)]
     assert len(titles) == 3, titles  # A round that was given too little time has no figures.
     means = [float(table.item(1, column).text()) for column in (1, 2)]
-    assert all(0.0 < mean < 1.0 for mean in means), means
+    assert all(0.0 <= mean < 1.0 for mean in means), means
     assert "too few" in table.item(0, 2).text()
     person.camera.take("17-rounds")
     person.camera.turn_to(standin.application.widget("BARLSegment").parent)
