@@ -89,6 +89,7 @@ def main() -> None:
     if arguments.child:
         _serve(json.loads(arguments.child))
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # Whoever ends this ends the measured processes too.
     with tempfile.TemporaryDirectory() as folder:
         _make_volumes(Path(folder), tuple(arguments.volume))
         print(_heading(arguments), flush=True)

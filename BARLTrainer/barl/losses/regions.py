@@ -95,7 +95,7 @@ class _Unit(torch.autograd.Function):
         kind = torch.promote_types(features.dtype, torch.float32)
         vectors = features.movedim(1, -1).to(kind).contiguous()
         lengths = vectors.norm(dim=-1, keepdim=True).clamp_(min=_TINY)
-        unit = vectors / lengths
+        unit: Tensor = vectors / lengths
         ctx.save_for_backward(unit, lengths)
         ctx.kind = features.dtype
         return unit.movedim(-1, 1)
@@ -106,9 +106,8 @@ class _Unit(torch.autograd.Function):
         unit, lengths = ctx.saved_tensors
         towards = given.movedim(1, -1).contiguous()
         along = (towards * unit).sum(dim=-1, keepdim=True)
-        gradient = torch.addcmul(towards, unit, along, value=-1).div_(lengths)
-        of_features: Tensor = gradient.to(ctx.kind).movedim(-1, 1)
-        return of_features
+        gradient: Tensor = torch.addcmul(towards, unit, along, value=-1).div_(lengths).to(ctx.kind)
+        return gradient.movedim(-1, 1)
 
 
 def agreed_classes(labels: Sequence[Tensor]) -> Tensor:
