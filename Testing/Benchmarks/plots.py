@@ -41,7 +41,7 @@ def means(results: Mapping[str, Sequence[float]], *, title: str, path: Path) -> 
 
 
 def times(results: Mapping[str, Sequence[tuple[float, float]]], *, title: str, path: Path) -> None:
-    """A dot a run at (seconds, Dice), its variant's name beside the last of them."""
+    """A dot a run at (seconds, Dice), a color a variant."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -52,13 +52,11 @@ def times(results: Mapping[str, Sequence[tuple[float, float]]], *, title: str, p
         if not runs:
             continue
         color = pyplot.get_cmap("tab20")(number % 20)
-        axes.plot(*zip(*runs, strict=True), "o", color=color, markersize=6)
-        middle = statistics.mean(seconds for seconds, _ in runs), statistics.mean(dice for _, dice in runs)
-        axes.annotate(name, middle, (7, -3), textcoords="offset points", fontsize=8, color=_INK)
+        axes.plot(*zip(*runs, strict=True), "o", color=color, markersize=6, label=name)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     axes.set_xlabel("processor seconds of the training")
     axes.set_ylabel("mean Dice of the held-out cases")
     axes.set_title(title, fontsize=9, color=_INK, loc="left")
-    axes.margins(x=0.18)
     axes.grid(color="#e6e6e6")
     axes.set_axisbelow(True)
     for side in ("top", "right"):
