@@ -41,9 +41,9 @@ def finish(folder: Path) -> dict[str, Any]:
     Raises:
         SystemExit: the job failed.
     """
-    whole = read_status(folder).state is State.QUEUED
-    taken = _Taken()
-    if read_status(folder).state is not State.FINISHED:
+    before = read_status(folder).state
+    whole, taken = before is State.QUEUED, _Taken()
+    if before is not State.FINISHED:
         launch(folder, environment={**os.environ, "PYTHONUNBUFFERED": "1"})
     status = wait(folder, on_look=taken.look)
     if status.state is not State.FINISHED:

@@ -22,9 +22,9 @@ from BARLSegmentLib.logic.BatchFiles import caseOf, imageOf, modelFolderOf, newJ
 from BARLSegmentLib.logic.PythonProgram import launchJob as launchHere
 from BARLSegmentLib.logic.SceneTypes import Node, Scene
 from BARLSegmentLib.logic.SegmentationNodes import addSegmentation
+from BARLSegmentLib.logic.SteppedWriting import inThread, isDone
 from BARLSegmentLib.logic.VolumeNodes import addVolumeNode
 from BARLSegmentLib.logic.VolumesTable import TABLE_FILE, VolumeRow, writeVolumesTable
-from BARLSegmentLib.logic.VolumeWriting import inThread, isDone
 
 _POLL_SECONDS = 0.2
 _STEP_SECONDS = 0.005

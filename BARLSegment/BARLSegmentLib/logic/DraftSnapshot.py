@@ -14,10 +14,8 @@ from barl.errors import ImageError
 from BARLSegmentLib.logic.DraftFile import NRRD_TYPES, DraftContent, DraftSegment, Extent
 from BARLSegmentLib.logic.SceneTypes import Node
 from BARLSegmentLib.logic.SegmentationNodes import BINARY_LABELMAP, TERMINOLOGY
+from BARLSegmentLib.logic.SteppedWriting import STEP_BYTES
 from BARLSegmentLib.logic.VolumeNodes import arrayFrom, geometryFrom
-
-STEP_BYTES = 8 << 20
-"""Copied in 5 to 10 ms, with the new memory that it takes."""
 
 
 class UnfitError(Exception):

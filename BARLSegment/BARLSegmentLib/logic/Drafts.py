@@ -12,7 +12,6 @@ import socket
 import uuid
 import zlib
 from collections.abc import Callable, Collection
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -29,7 +28,7 @@ from barl.records import format_stamp, read_fields
 from BARLSegmentLib.logic.DraftFile import DraftContent, Wanted, writeDraftFile
 from BARLSegmentLib.logic.DraftSnapshot import DraftSnapshot, UnfitError
 from BARLSegmentLib.logic.SceneTypes import Node
-from BARLSegmentLib.logic.VolumeWriting import inThread, isDone
+from BARLSegmentLib.logic.SteppedWriting import SteppedWriting
 
 FORMAT_VERSION = 1
 _FOLDER = "drafts"
@@ -92,7 +91,7 @@ class DraftWriting:
     def __init__(self, draft: Draft, snapshot: DraftSnapshot) -> None:
         self._draft, self._snapshot = draft, snapshot
         self._wanted = Wanted()
-        self._written: Future[None] | None = None
+        self._writing = SteppedWriting(self._copyMore)
 
     def step(self) -> bool:
         """Copy some more, or look whether it is written; returns whether the draft is there.
@@ -101,14 +100,7 @@ class DraftWriting:
             StorageError: the folder cannot be written, or the disk is full; the draft before stays.
             UnfitError: the segmentation has changed into something that only Slicer can write.
         """
-        if self._written is None:
-            if self._snapshot.step() and self._snapshot.content is not None:
-                self._written = inThread(partial(_write, self._draft, self._snapshot.content, self._wanted))
-            return False
-        if not isDone(self._written):
-            return False
-        self._written.result()
-        return True
+        return self._writing.step()
 
     def finish(self) -> None:
         """Write it now, and wait; raises as ``step``."""
@@ -120,6 +112,11 @@ class DraftWriting:
     def giveUp(self) -> None:
         """Write it no more; what is there already stays. Waits only while the file is just appearing."""
         self._wanted.withdraw()
+
+    def _copyMore(self) -> Callable[[], None] | None:
+        if not self._snapshot.step() or self._snapshot.content is None:
+            return None
+        return partial(_write, self._draft, self._snapshot.content, self._wanted)
 
 
 class Drafts:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +13,8 @@ from vtk.util.numpy_support import vtk_to_numpy
 from barl.errors import ImageError
 from barl.imaging import Geometry, Volume
 from BARLSegmentLib.logic.SceneTypes import Node
+from BARLSegmentLib.logic.SteppedWriting import STEP_BYTES, SteppedWriting
 from BARLSegmentLib.logic.VolumeNodes import compact, refuseNoVolume
-
-Result = TypeVar("Result")
-
-STEP_BYTES = 8 << 20
-"""Copied in 5 to 10 ms, with the new memory that it takes."""
-
-_MOMENT_S = 0.001
 
 Write = Callable[[Volume], None]
 """Writes a volume somewhere; runs in a thread, so that it may touch neither scene nor widgets."""
@@ -44,7 +36,7 @@ class VolumeWriting:
         self._geometry = refuseNoVolume(node)
         self._copy = np.empty(self._geometry.shape, _voxels(node).dtype)
         self._copying = self._copyAll()
-        self._written: Future[None] | None = None
+        self._writing = SteppedWriting(self._copyMore)
 
     def step(self) -> bool:
         """Copy some more, or look whether it is written; returns whether it is over.
@@ -53,26 +45,21 @@ class VolumeWriting:
             ImageError: the volume has become another one meanwhile.
             StorageError: the folder cannot be written, or the disk is full.
         """
-        if self._written is None:
-            if next(self._copying, None) is None:
-                self._written = inThread(partial(_write, self._writeVolume, self._copy, self._geometry))
-            return False
-        if not isDone(self._written):
-            return False
-        self._written.result()
-        return True
+        return self._writing.step()
 
     def finish(self) -> None:
         """Wait until it is written; raises as ``step``."""
-        while self._written is None:
-            self.step()
-        self._written.result()
+        self._writing.finish()
 
     def giveUp(self) -> None:
         """Copy no more, and wait for what is just being written: nothing may come into a folder that is to go."""
         self._copying = iter(())
-        if self._written is not None:
-            self._written.exception()
+        self._writing.waitForWriting()
+
+    def _copyMore(self) -> Callable[[], None] | None:
+        if next(self._copying, None) is not None:
+            return None
+        return partial(_write, self._writeVolume, self._copy, self._geometry)
 
     def _copyAll(self) -> Iterator[bool]:
         depth = self._copy.shape[0]
@@ -89,31 +76,6 @@ class VolumeWriting:
 
 def _write(write: Write, array: npt.NDArray[Any], geometry: Geometry) -> None:
     write(Volume(array=compact(array), geometry=geometry))
-
-
-def inThread(work: Callable[[], Result]) -> Future[Result]:
-    """Have one thing done beside the window; the thread ends with it.
-
-    Args:
-        work: may know arrays and paths, but nothing that knows a node: the thread may be the last to let go of it, and
-            a node that goes in another thread than the window's ends the program.
-    """
-    executor = ThreadPoolExecutor(1, thread_name_prefix="barl-write")
-    try:
-        return executor.submit(work)
-    finally:
-        executor.shutdown(wait=False)
-
-
-def isDone(work: Future[Any]) -> bool:
-    """Whether a thread has done its work; gives it a moment.
-
-    An application whose event loop keeps Python to itself lets threads run Python only while the window's own Python
-    sleeps. What compresses and writes needs none of it, and goes on meanwhile.
-    """
-    if not work.done():
-        time.sleep(_MOMENT_S)
-    return work.done()
 
 
 def _voxels(node: Node) -> npt.NDArray[Any]:
