@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 _INK, _DOT, _MEAN = "#333333", "#8fb0c9", "#1f5f8b"
 _STRATEGIES = {"regions": "#0b62c4", "slices": "#17803d", "cases": "#b4480e", "all": "#667284"}
@@ -13,11 +13,7 @@ _STRATEGIES = {"regions": "#0b62c4", "slices": "#17803d", "cases": "#b4480e", "a
 
 def means(results: Mapping[str, Sequence[float]], *, title: str, path: Path) -> None:
     """One row a variant: a dot a seed, a bar for the mean and one standard deviation to each side."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = _pyplot()
     figure, axes = pyplot.subplots(figsize=(7.5, 1.1 + 0.38 * len(results)))
     for row, values in enumerate(results.values()):
         center = statistics.mean(values)
@@ -30,10 +26,7 @@ def means(results: Mapping[str, Sequence[float]], *, title: str, path: Path) -> 
     axes.set_ylim(len(results) - 0.4, -0.8)
     axes.set_xlabel("mean Dice of the held-out cases")
     axes.set_title(title, fontsize=9, color=_INK, loc="left")
-    axes.grid(axis="x", color="#e6e6e6")
-    axes.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
+    _quiet(axes, grid="x", without=("top", "right", "left"))
     axes.tick_params(axis="y", length=0)
     figure.tight_layout()
     figure.savefig(path, dpi=130)
@@ -42,11 +35,7 @@ def means(results: Mapping[str, Sequence[float]], *, title: str, path: Path) -> 
 
 def times(results: Mapping[str, Sequence[tuple[float, float]]], *, title: str, path: Path) -> None:
     """A dot a run at (seconds, Dice), a color a variant."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = _pyplot()
     figure, axes = pyplot.subplots(figsize=(7.5, 4.5))
     for number, (name, runs) in enumerate(results.items()):
         if not runs:
@@ -57,10 +46,7 @@ def times(results: Mapping[str, Sequence[tuple[float, float]]], *, title: str, p
     axes.set_xlabel("processor seconds of the training")
     axes.set_ylabel("mean Dice of the held-out cases")
     axes.set_title(title, fontsize=9, color=_INK, loc="left")
-    axes.grid(color="#e6e6e6")
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    _quiet(axes)
     figure.tight_layout()
     figure.savefig(path, dpi=130)
     pyplot.close(figure)
@@ -74,12 +60,10 @@ def costs(curves: Mapping[str, Any], units: Mapping[str, str], *, path: Path) ->
         units: which costs, with their words for the axis.
         path: of the picture; its suffix tells the format.
     """
-    import matplotlib
+    pyplot = _pyplot()
+    from matplotlib import ticker
 
-    matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "barl"  # The same picture for the same numbers.
-    from matplotlib import pyplot, ticker
-
+    pyplot.rcParams["svg.hashsalt"] = "barl"  # The same picture for the same numbers.
     figure, panels = pyplot.subplots(1, len(units), figsize=(4.2 * len(units), 3.6), sharey=True, squeeze=False)
     for axes, (unit, words) in zip(panels[0], units.items(), strict=True):
         for name, color in _STRATEGIES.items():
@@ -92,10 +76,7 @@ def costs(curves: Mapping[str, Any], units: Mapping[str, str], *, path: Path) ->
         axes.xaxis.set_minor_locator(ticker.NullLocator())
         axes.tick_params(axis="x", labelsize=8)
         axes.set_xlabel(words)
-        axes.grid(color="#e6e6e6")
-        axes.set_axisbelow(True)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
+        _quiet(axes)
     panels[0][0].set_ylabel("mean Dice of the held-out cases")
     panels[0][0].legend(frameon=False, loc="lower right")
     figure.tight_layout()
@@ -117,3 +98,21 @@ def _loops(axes: Any, points: Sequence[Mapping[str, Any]], unit: str, name: str,
             linewidth=1.6,
             label="_" if number else name,
         )
+
+
+def _pyplot() -> Any:
+    """Without a window."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _quiet(axes: Any, *, grid: Literal["both", "x"] = "both", without: Sequence[str] = ("top", "right")) -> None:
+    """A pale grid behind the data, and no more of the frame than is read."""
+    axes.grid(axis=grid, color="#e6e6e6")
+    axes.set_axisbelow(True)
+    for side in without:
+        axes.spines[side].set_visible(False)
