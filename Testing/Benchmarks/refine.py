@@ -46,6 +46,7 @@ def main() -> None:
         cases_per_round=arguments.cases_per_round,
         slices_per_round=arguments.slices_per_round,
         regions_per_round=arguments.regions_per_round,
+        region_cases=arguments.region_cases,
         margin_mm=arguments.margin_mm,
         elsewhere=arguments.elsewhere,
         steps=arguments.steps,
@@ -77,6 +78,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cases-per-round", type=int, default=4)
     parser.add_argument("--slices-per-round", type=int, default=24)
     parser.add_argument("--regions-per-round", type=int, default=60)
+    parser.add_argument("--region-cases", type=int, help="regions come from so many cases a round, drawn by chance")
     parser.add_argument("--margin-mm", type=float, default=2.0)
     parser.add_argument("--elsewhere", choices=("unknown", "accepted"), default="unknown")
     parser.add_argument("--method", default="barl")

@@ -143,6 +143,20 @@ def test_the_first_cases_may_be_annotated_in_a_few_slices_alone(
     assert [(one["cost"]["slices_touched"], one["cost"]["voxels_changed"]) for one in told[:1]] == [(2, 2 * 10 * 12)]
 
 
+def test_regions_may_come_from_the_very_cases_that_would_be_drawn_whole(
+    a_cohort: Cohort, truth: dict[str, Path], tmp_path: Path, trained: list[str]
+) -> None:
+    settings = asked(strategies=("regions", "cases"), region_cases=2, elsewhere="accepted")
+    simulate(a_cohort, truth, tmp_path / "out", settings)
+
+    regions, cases = (known(tmp_path / "out" / "cohorts" / f"{name}-0") for name in settings.strategies)
+    assert regions.keys() == cases.keys()
+    assert set(regions.values()) == set(cases.values()) == {("complete", WHOLE)}
+    told = json.loads((tmp_path / "out" / "curves.json").read_text(encoding="utf-8"))["points"]
+    reviewed = {one["strategy"]: one["cost"]["voxels_reviewed"] for one in told if one["round"] == 1}
+    assert reviewed == {"regions": WHOLE + 2 * 729, "cases": 3 * WHOLE}
+
+
 def test_later_trainings_may_go_on_from_the_weights_before_and_all_get_as_many_steps(
     a_cohort: Cohort, truth: dict[str, Path], tmp_path: Path, trained: list[str]
 ) -> None:
@@ -288,6 +302,7 @@ def test_the_command_line_refuses_before_anything_is_made(
         ({"seeds": (-1,)}, "different numbers"),
         ({"rounds": 0}, "rounds must be 1 or more"),
         ({"refine_steps": 0}, "refine_steps must be 1 or more"),
+        ({"region_cases": 0}, "region_cases must be 1 or more"),
         ({"elsewhere": "guessed"}, "elsewhere must be one of"),
         ({"margin_mm": -1.0}, "margin_mm"),
         ({"slice_axis": 3}, "slice_axis"),

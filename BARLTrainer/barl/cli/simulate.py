@@ -35,6 +35,9 @@ def simulate(
     slices: Annotated[int, typer.Option(min=1, help="A round's slices.")] = 8,
     axis: Annotated[int, typer.Option(min=0, max=2, help="Of slices: 0 slice, 1 row, 2 column.")] = 0,
     regions: Annotated[int, typer.Option(min=1, help="A round's regions.")] = 20,
+    region_cases: Annotated[
+        int | None, typer.Option(min=1, help="From so many cases a round, by chance; from all when not given.")
+    ] = None,
     margin_mm: Annotated[float, typer.Option(min=0, help="What is looked at around a region.")] = 2.0,
     elsewhere: Annotated[str, typer.Option(help="Outside of corrected regions: unknown or accepted.")] = "unknown",
     method: Annotated[str, typer.Option(help="See barl methods.")] = "barl",
@@ -67,6 +70,7 @@ def simulate(
         slices_per_round=slices,
         slice_axis=axis,
         regions_per_round=regions,
+        region_cases=region_cases,
         margin_mm=margin_mm,
         elsewhere=elsewhere,  # type: ignore[arg-type]
         **wish,

@@ -33,7 +33,7 @@ def choose(
         InputError: the predictions list no regions, and the strategy needs them.
     """
     if strategy == "regions":
-        return _regions(settings, left, predictions)
+        return _regions(settings, by_chance(left, seed, number)[: settings.region_cases], predictions)
     if strategy == EVERYTHING:
         return dict.fromkeys(left, draw_case)
     chosen = by_chance(left, seed, number)[: settings.cases_per_round]
@@ -62,10 +62,10 @@ def by_chance(case_ids: Sequence[str], seed: int, number: int) -> list[str]:
     return [ids[index] for index in np.random.default_rng([seed, number]).permutation(len(ids))]
 
 
-def _regions(settings: SimulationSettings, left: Sequence[str], predictions: Path) -> dict[str, Drawing]:
-    """The regions with most expected error of all cases."""
+def _regions(settings: SimulationSettings, cases: Sequence[str], predictions: Path) -> dict[str, Drawing]:
+    """The regions with most expected error of some cases."""
     found: list[tuple[str, ReviewRegion]] = [
-        (case_id, region) for case_id in left for region in read_review_regions(predictions / f"{case_id}.json")
+        (case_id, region) for case_id in cases for region in read_review_regions(predictions / f"{case_id}.json")
     ]
     found.sort(key=lambda one: (-one[1].expected_error_mm3, one[0], one[1].rank))
     by_case: dict[str, list[ReviewRegion]] = {}

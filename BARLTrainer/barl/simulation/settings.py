@@ -43,7 +43,11 @@ class SimulationSettings:
     """Array axis along which slices are counted."""
 
     regions_per_round: int = 20
-    """With ``regions``: over all cases, by expected error."""
+    """With ``regions``: by expected error, of all cases or of the round's."""
+
+    region_cases: int | None = None
+    """With ``regions``: from how many cases a round they come, drawn by chance like those of ``cases``; None: from all.
+    Few cases, reviewed in the places that need it and then accepted, are how a person works."""
 
     margin_mm: float = 2.0
     """With ``regions``: what is looked at around a region's box."""
@@ -72,7 +76,7 @@ class SimulationSettings:
         for name in ("rounds", "start_cases", "cases_per_round", "slices_per_round", "regions_per_round", "steps"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} must be 1 or more, got {getattr(self, name)}")
-        for name in ("start_slices", "refine_steps"):
+        for name in ("start_slices", "region_cases", "refine_steps"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise SettingsError(f"{name} must be 1 or more, got {value}")
         if self.elsewhere not in ELSEWHERE:
