@@ -52,13 +52,15 @@ def _barl(cost: float | None = None, /, **settings: Any) -> Variant:
 
 
 NOTHING = {"dpr_weight": 0.0, "pcbc_weight": 0.0, "region_weight": 0.0, "instance_weight": 0.0}
-DPR = NOTHING | {"dpr_weight": 1.0}
-PCBC = DPR | {"pcbc_weight": 0.5}
+DPR = NOTHING | {"dpr_weight": 0.3}
+PCBC = DPR | {"pcbc_weight": 0.15}
 REGIONS = PCBC | {"region_weight": 0.1}
 
 VARIANTS = {
     "supervised": Variant(method="supervised"),
+    "supervised_finest_scale": Variant(method="supervised", settings={"supervised_scales": 1}),
     "mean_teacher": Variant(method="mean_teacher"),
+    "mean_teacher_10": Variant(method="mean_teacher", settings={"agreement_weight": 10.0}),
     "uncertainty_mean_teacher": Variant(method="uncertainty_mean_teacher"),
     "copy_paste": Variant(method="copy_paste", settings={"views.paste_share": 0.0}),
     "copy_paste_strong": Variant(method="copy_paste", settings={"unlabeled_view": "strong", "views.paste_share": 0.0}),
@@ -91,6 +93,7 @@ VARIANTS = {
     "barl_dpr_instances": _barl(**DPR | {"instance_weight": 0.1}),
     "barl_dpr_instances_apart": _barl(**DPR | {"instance_weight": 0.1, "sibling_weight": 0.25}),
     "barl_dpr_no_threshold": _barl(1.7, **DPR, threshold_start=0.0, threshold_end=0.0),
+    "barl_weight_1": _barl(dpr_weight=1.0, pcbc_weight=0.5),
     "barl_no_mixing": _barl(**{"views.paste_share": 0.0}),
     "barl_same": _barl(3.3, second_branch="same"),
     "barl_residual": _barl(4.5, second_branch="residual"),

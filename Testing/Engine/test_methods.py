@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from barl.catalog import CARDS
 from barl.errors import SettingsError
 from barl.losses.consistency import pseudo_supervision
-from barl.losses.supervised import deep_dice_ce
+from barl.losses.supervised import deep_dice_ce, dice_ce
 from barl.methods.barl import Branches
 from barl.methods.common.averaging import follow
 from barl.methods.common.ramps import late_ramp, linear_ramp, sigmoid_ramp
@@ -264,6 +264,39 @@ def test_supervised_never_looks_at_unlabeled_patches(a_batch: Batch) -> None:
     assert gradients(model, method.training_step(model, without_labels(a_batch), END).total) == {}
 
 
+# Deep supervision
+
+DEEP = ("supervised", "mean_teacher", "uncertainty_mean_teacher", "cross_pseudo", "copy_paste")
+
+
+@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("scales", [1, 4])
+def test_labels_teach_as_many_scales_as_set(name: str, scales: int, a_batch: Batch) -> None:
+    method, model = built(name, {"supervised_scales": scales})
+    found = gradients(model, method.training_step(model, a_batch, START).total)
+    heads = {part.split("decoder.heads.")[-1][0] for part in found if "decoder.heads." in part}
+    assert heads == {str(4 - 1 - number) for number in range(scales)}
+
+
+@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("scales", [0, 5])
+def test_a_number_of_scales_that_no_decoder_has_is_refused(name: str, scales: int) -> None:
+    with pytest.raises(SettingsError, match=f"supervised_scales must be from 1 to 4, got {scales}"):
+        built(name, {"supervised_scales": scales})
+
+
+def test_the_finest_scale_counts_as_much_as_alone(a_batch: Batch) -> None:
+    losses = {}
+    for scales in (1, 4):
+        method, model = built("supervised", {"supervised_scales": scales})
+        losses[scales] = (method.training_step(model, a_batch, START).total, model.taps(a_batch.labeled).logits)
+    one, logits = losses[1]
+    torch.testing.assert_close(one, dice_ce(logits[-1], a_batch.label))
+    four, logits = losses[4]
+    torch.testing.assert_close(four, deep_dice_ce(logits, a_batch.label))
+    assert float(four) > float(one)
+
+
 # Mean teacher
 
 
@@ -285,7 +318,7 @@ def test_the_teacher_sees_the_weak_view_and_the_student_the_strong_one(a_batch: 
     method, model = built("mean_teacher")
     seen: dict[str, Tensor] = {}
     for who in ("student", "teacher"):
-        getattr(model, who).register_forward_pre_hook(lambda _, args, who=who: seen.update({who: args[0]}))
+        getattr(model, who).blocks[0].register_forward_pre_hook(lambda _, args, who=who: seen.update({who: args[0]}))
     method.training_step(model, a_batch, START)
     assert torch.equal(seen["teacher"], a_batch.weak)
     assert torch.equal(seen["student"], torch.cat([a_batch.labeled, a_batch.strong]))
@@ -308,7 +341,7 @@ def test_with_weight_zero_unlabeled_patches_move_nothing_in_mean_teacher(a_batch
 
 
 def test_the_agreement_begins_with_little_weight(a_batch: Batch) -> None:
-    method, model = built("mean_teacher")
+    method, model = built("mean_teacher", {"agreement_weight": 10})
     early, late = (method.training_step(model, without_labels(a_batch), p) for p in (START, END))
     agreement = float(late.terms["agreement"])
     assert late.total.item() == pytest.approx(10 * agreement, rel=1e-5)

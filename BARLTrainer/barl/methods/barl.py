@@ -56,15 +56,17 @@ class Settings:
     supervised_scales: int = 4
     """Decoder scales that learn from labels, 1 (only the finest) to 4 (all)."""
 
-    dpr_weight: float = 1.0
-    """Weight of Dual-Path Regularization once the ramp is over."""
+    dpr_weight: float = 0.3
+    """Weight of Dual-Path Regularization once the ramp is over. With 1 a network of a thousand steps believes its own
+    guesses more than the labels: three points less on left atria (docs/lab-notes.md)."""
 
     cross_weight: float = 0.0
     """Weight of a further path between branches on the weak view, beside 1 for the path from the other branch's weak
     view to the own strong one. 0.5 was our first choice; 0 saves the weak view's backward pass, a fifth of a step."""
 
-    pcbc_weight: float = 0.5
-    """Weight of Progressively Cognitive Bias Correction, a mean over the decoder scales, once its ramps are over."""
+    pcbc_weight: float = 0.15
+    """Weight of Progressively Cognitive Bias Correction, a mean over the decoder scales, once its ramps are over; half
+    of ``dpr_weight``."""
 
     belief_scales: int = 1
     """Decoder scales of the other branch that make up its belief in PCBC: 1, the finest alone, to 4. Coarse ones blur

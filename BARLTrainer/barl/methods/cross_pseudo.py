@@ -23,7 +23,7 @@ from torch import Tensor
 
 from barl.errors import SettingsError
 from barl.losses.consistency import confident_label, pseudo_supervision
-from barl.losses.supervised import dice_ce
+from barl.methods.common.deep_supervision import check_supervised_scales, labeled_and_strong
 from barl.methods.common.pair import Pair, SecondNetwork, check_second_network
 from barl.methods.common.ramps import sigmoid_ramp
 from barl.methods.protocol import Batch, LossTerms, Progress
@@ -37,9 +37,13 @@ LABELS_FROM: tuple[LabelsFrom, ...] = ("weak", "own")
 class Settings:
     """What may be tuned."""
 
-    cross_weight: float = 1.0
-    """Weight of the pseudo labels beside 1 for labels, once the ramp is over. The paper's 1.5 belongs to cross entropy
-    alone; with Dice in both terms, equal weights trust a pseudo label in full already."""
+    supervised_scales: int = 4
+    """Decoder scales that learn from labels, 1 (only the finest) to 4 (all): all give one to two points more than one
+    after a few hundred steps (docs/lab-notes.md)."""
+
+    cross_weight: float = 0.3
+    """Weight of the pseudo labels beside 1 for labels, once the ramp is over: that of `barl`, so that both differ in the
+    method alone. The paper's 1.5 belongs to cross entropy alone, and to networks trained on ImageNet."""
 
     ramp_share: float = 0.4
     """Share of the training until the pseudo labels have their full weight (6,000 of 15,000 steps in the literature).
@@ -58,6 +62,7 @@ class Settings:
     which makes other mistakes and costs 1.7 times as much."""
 
     def __post_init__(self) -> None:
+        check_supervised_scales(self.supervised_scales)
         if not self.cross_weight >= 0:
             raise SettingsError(f"cross_weight must be 0 or more, got {self.cross_weight}")
         if not 0 <= self.ramp_share <= 1:
@@ -70,6 +75,9 @@ class Settings:
 @dataclass(frozen=True, kw_only=True)
 class Look:
     """What one network says of a batch."""
+
+    supervised: Tensor
+    """What the labels taught it, a scalar."""
 
     labeled: Tensor
     """Logits of the labeled patches, (L, K, D, H, W)."""
@@ -99,7 +107,7 @@ class CrossPseudo:
     def training_step(self, model: Pair, batch: Batch, progress: Progress) -> LossTerms:
         """Learn from labels, and from the other network's pseudo labels."""
         first, second = self._look(model.first, batch), self._look(model.second, batch)
-        supervised = dice_ce(first.labeled, batch.label) + dice_ce(second.labeled, batch.label)
+        supervised = first.supervised + second.supervised
         cross = self._cross(first, second) + self._cross(second, first)
         weight = self.settings.cross_weight * sigmoid_ramp(progress.done, self.settings.ramp_share)
         terms = {"supervised": supervised.detach(), "cross": cross.detach()}
@@ -113,8 +121,7 @@ class CrossPseudo:
         return model.predict(patch)
 
     def _look(self, network: EncoderDecoder, batch: Batch) -> Look:
-        logits = network(torch.cat([batch.labeled, batch.strong]))
-        labeled, strong = torch.split(logits, [len(batch.labeled), len(batch.strong)])
+        supervised, labeled, strong = labeled_and_strong(network, batch, self.settings.supervised_scales)
         if self.settings.labels_from == "own":
             believed = strong.detach()
         else:
@@ -122,7 +129,7 @@ class CrossPseudo:
             with torch.no_grad():
                 believed = network(batch.weak)
         belief = batch.belief_on_strong(believed.float().softmax(dim=1))
-        return Look(labeled=labeled, strong=strong, belief=belief)
+        return Look(supervised=supervised, labeled=labeled, strong=strong, belief=belief)
 
     def _cross(self, own: Look, other: Look) -> Tensor:
         """l(p, y_other): over all patches at once, so that each voxel counts the same."""

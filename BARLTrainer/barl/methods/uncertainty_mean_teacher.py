@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from barl.errors import SettingsError
 from barl.losses.certainty import certain_distance, certain_voxels
-from barl.losses.supervised import dice_ce
+from barl.methods.common.deep_supervision import check_supervised_scales, labeled_and_strong
 from barl.methods.common.ramps import sigmoid_ramp
 from barl.methods.common.student_teacher import StudentAndTeacher
 from barl.methods.protocol import Batch, LossTerms, Progress
@@ -39,9 +39,13 @@ from barl.networks import NetworkSettings, VNet
 class Settings:
     """What may be tuned."""
 
-    agreement_weight: float = 10.0
+    supervised_scales: int = 4
+    """Decoder scales that learn from labels, 1 (only the finest) to 4 (all): all give one to two points more than one
+    after a few hundred steps (docs/lab-notes.md)."""
+
+    agreement_weight: float = 1.0
     """Weight of the agreement term once the ramp is over, as in `mean_teacher`, so that both differ in the uncertainty
-    alone. The published 0.1 is meant for 6,000 steps and hardly moves a network in a few hundred."""
+    alone; 0.1 in the paper."""
 
     ramp_share: float = 0.4
     """Share of the training until the agreement has its full weight, as in `mean_teacher` (in the paper, all of it)."""
@@ -66,6 +70,7 @@ class Settings:
     to 1 until the end of the training, both as in the paper."""
 
     def __post_init__(self) -> None:
+        check_supervised_scales(self.supervised_scales)
         if not self.agreement_weight >= 0:
             raise SettingsError(f"agreement_weight must be 0 or more, got {self.agreement_weight}")
         for name in ("ramp_share", "bound_start"):
@@ -103,10 +108,8 @@ class UncertaintyMeanTeacher:
             belief = batch.belief_on_strong(model.teacher(batch.weak).float().softmax(dim=1))
             bound = s.bound_start + (1 - s.bound_start) * sigmoid_ramp(progress.done, 1.0)
             certain = self._certain(model.teacher, batch, bound)
-        logits = model.student(torch.cat([batch.labeled, batch.strong]))
-        labeled, strong = torch.split(logits.float(), [len(batch.labeled), len(batch.strong)])
-        supervised = dice_ce(labeled, batch.label)
-        agreement = certain_distance(strong.softmax(dim=1), belief, certain)
+        supervised, _, strong = labeled_and_strong(model.student, batch, s.supervised_scales)
+        agreement = certain_distance(strong.float().softmax(dim=1), belief, certain)
         terms = {"supervised": supervised.detach(), "agreement": agreement.detach(), "certain": certain.float().mean()}
         return LossTerms(supervised + s.agreement_weight * ramp * agreement, terms)
 

@@ -1,0 +1,60 @@
+"""Labels for every decoder scale: what all methods share that learn with a plain V-Net.
+
+Deep supervision (Lee et al. 2015, https://arxiv.org/abs/1409.5185), with the weights of nnU-Net (Isensee et al. 2021,
+https://doi.org/10.1038/s41592-020-01008-z): half as much for each coarser scale.
+
+Shapes: L labeled patches, U unlabeled patches, K classes, D H W voxels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from barl.errors import SettingsError
+from barl.losses.supervised import deep_dice_ce
+from barl.methods.protocol import Batch
+from barl.networks import EncoderDecoder
+
+SCALES = 4
+"""Of a decoder."""
+
+
+def check_supervised_scales(count: int) -> None:
+    """Refuse a number of scales that no decoder has.
+
+    Raises:
+        SettingsError: it is not from 1 to ``SCALES``.
+    """
+    if not 1 <= count <= SCALES:
+        raise SettingsError(f"supervised_scales must be from 1 to {SCALES}, got {count}")
+
+
+def from_labels(network: EncoderDecoder, patches: Tensor, label: Tensor, scales: int) -> Tensor:
+    """What labeled patches teach a network, at its finest ``scales``; a scalar.
+
+    Args:
+        network: learns.
+        patches: (L, C, D, H, W).
+        label: (L, D, H, W) class index, 255 where not annotated.
+        scales: decoder scales that learn, 1 to ``SCALES``.
+    """
+    return deep_dice_ce(network.taps(patches).logits[-scales:], label)
+
+
+def labeled_and_strong(network: EncoderDecoder, batch: Batch, scales: int) -> tuple[Tensor, Tensor, Tensor]:
+    """One pass over labeled patches and strong views.
+
+    Args:
+        network: learns.
+        batch: what is looked at.
+        scales: decoder scales that learn from labels, 1 to ``SCALES``.
+
+    Returns:
+        What the labels teach, a scalar; the finest logits of the labeled patches, (L, K, D, H, W); and those of the
+        strong views, (U, K, D, H, W).
+    """
+    count = len(batch.labeled)
+    logits = network.taps(torch.cat([batch.labeled, batch.strong])).logits
+    supervised = deep_dice_ce(tuple(scale[:count] for scale in logits[-scales:]), batch.label)
+    return supervised, logits[-1][:count], logits[-1][count:]
