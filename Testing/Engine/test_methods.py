@@ -294,7 +294,7 @@ def test_the_finest_scale_counts_as_much_as_alone(a_batch: Batch) -> None:
     torch.testing.assert_close(one, dice_ce(logits[-1], a_batch.label))
     four, logits = losses[4]
     torch.testing.assert_close(four, deep_dice_ce(logits, a_batch.label))
-    assert float(four) > float(one)
+    assert four.item() > one.item()
 
 
 # Mean teacher
