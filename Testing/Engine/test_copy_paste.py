@@ -19,6 +19,7 @@ from barl.losses.components import largest_components
 from barl.losses.supervised import dice_ce
 from barl.methods.copy_paste import draw_box
 from barl.methods.protocol import Batch, Progress
+from barl.networks import Taps
 
 EARLY, LATE = Progress(step=0, total_steps=100), Progress(step=90, total_steps=100)
 
@@ -26,9 +27,16 @@ EARLY, LATE = Progress(step=0, total_steps=100), Progress(step=90, total_steps=1
 def student_view(method: Any, model: Any, batch: Batch, progress: Progress) -> tuple[Tensor, Tensor]:
     """What the student saw in a step, and what it said."""
     seen: list[Tensor] = []
-    hook = model.student.register_forward_hook(lambda _, args, said: seen.extend([args[0], said.detach()]))
+    taps = model.student.taps
+
+    def watched(x: Tensor) -> Taps:
+        said: Taps = taps(x)
+        seen.extend([x, said.finest.detach()])
+        return said
+
+    model.student.taps = watched
     method.training_step(model, batch, progress)
-    hook.remove()
+    del model.student.taps
     return seen[0], seen[1]
 
 
@@ -65,7 +73,7 @@ def test_at_first_labeled_patches_are_mixed_with_each_other(a_batch: Batch) -> N
 
 
 def test_a_labeled_voxel_counts_once_and_a_guessed_one_by_its_weight(a_batch: Batch) -> None:
-    method, model = built("copy_paste", {"unlabeled_weight": 0.3})
+    method, model = built("copy_paste", {"unlabeled_weight": 0.3, "supervised_scales": 1})
     _, said = student_view(method, model, a_batch, LATE)
     box = draw_box(a_batch.label, 0.67, LATE)
     with torch.no_grad():
@@ -88,7 +96,7 @@ def test_without_weight_for_guesses_unlabeled_patches_move_nothing(a_batch: Batc
 
 
 def test_of_a_strong_view_what_was_pasted_counts_as_labeled(a_batch: Batch) -> None:
-    method, model = built("copy_paste", {"unlabeled_view": "strong"})
+    method, model = built("copy_paste", {"unlabeled_view": "strong", "supervised_scales": 1})
     pasted = torch.full_like(a_batch.label, -1)
     pasted[:, :8] = 1
     batch = replace(numbered(a_batch), pasted=pasted)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from barl.errors import SettingsError
 from barl.losses.consistency import pseudo_supervision
-from barl.losses.supervised import dice_ce
+from barl.losses.supervised import deep_dice_ce
 from barl.methods.protocol import Batch, Progress
 
 START, END = Progress(step=0, total_steps=100), Progress(step=100, total_steps=100)
@@ -31,7 +31,7 @@ def logits_of(model: Any, batch: Batch, view: str) -> list[Tensor]:
 @pytest.mark.parametrize("labeled_too", [True, False])
 def test_each_network_learns_from_the_labels_of_the_other(a_batch: Batch, labels_from: str, labeled_too: bool) -> None:
     """The formula of the docstring, network by network: who gives the label gets no gradient for it."""
-    method, model = built("cross_pseudo", {"labels_from": labels_from, "labeled_too": labeled_too})
+    method, model = built("cross_pseudo", {"labels_from": labels_from, "labeled_too": labeled_too, "cross_weight": 1.0})
     batch = without_labels(a_batch)
     total = method.training_step(model, batch, END).total
     found = gradients(model, total)
@@ -53,7 +53,8 @@ def test_each_network_learns_from_the_labels_of_the_other(a_batch: Batch, labels
 
 def test_the_labels_teach_both_networks_as_much_as_one_that_learns_alone(a_batch: Batch) -> None:
     method, model = built("cross_pseudo")
-    expected = sum(dice_ce(network(a_batch.labeled), a_batch.label).item() for network in (model.first, model.second))
+    alone = (model.first.taps(a_batch.labeled).logits, model.second.taps(a_batch.labeled).logits)
+    expected = sum(deep_dice_ce(logits, a_batch.label).item() for logits in alone)
     assert float(method.training_step(model, a_batch, START).terms["supervised"]) == pytest.approx(expected, rel=1e-5)
 
 

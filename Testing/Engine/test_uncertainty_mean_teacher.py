@@ -47,7 +47,7 @@ def test_only_certain_voxels_count(a_batch: Batch) -> None:
 
 
 def test_in_the_end_nearly_all_voxels_are_certain_and_it_is_a_mean_teacher(a_batch: Batch) -> None:
-    method, model = built(NAME, PLAINLY)
+    method, model = built(NAME, {**PLAINLY, "agreement_weight": 10.0})
     with torch.no_grad():
         belief = model.teacher(a_batch.weak).softmax(dim=1)
         plain = squared_distance(model.student(a_batch.strong).softmax(dim=1), belief)
@@ -98,7 +98,7 @@ def test_a_pasted_piece_is_certain(a_batch: Batch) -> None:
 
 
 def test_the_agreement_grows_for_a_part_and_the_bound_for_all_of_the_training(a_batch: Batch) -> None:
-    method, model = built(NAME, {**PLAINLY, "ramp_share": 0.5, "bound_start": 0.5})
+    method, model = built(NAME, {**PLAINLY, "agreement_weight": 10.0, "ramp_share": 0.5, "bound_start": 0.5})
     losses = [
         method.training_step(model, without_labels(a_batch), Progress(step=step, total_steps=100))
         for step in (0, 25, 50, 100)
