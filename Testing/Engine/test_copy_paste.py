@@ -61,7 +61,7 @@ def test_half_of_the_mixed_patches_have_a_labeled_frame_and_half_a_labeled_box(a
 
 
 def test_at_first_labeled_patches_are_mixed_with_each_other(a_batch: Batch) -> None:
-    method, model = built("copy_paste")
+    method, model = built("copy_paste", {"supervised_scales": 1})
     blind = replace(numbered(a_batch), weak=torch.full_like(a_batch.weak, float("nan")))
     seen, said = student_view(method, model, blind, EARLY)
     box = draw_box(a_batch.label, 0.67, EARLY)
