@@ -382,7 +382,9 @@ def test_two_learning_branches_do_not_follow_each_other() -> None:
 @pytest.mark.parametrize("cross_weight", [0.0, 0.5])
 def test_each_branch_learns_from_the_others_weak_view_alone(a_batch: Batch, cross_weight: float) -> None:
     """The formula of the docstring, branch by branch: the teacher's side of a term has no gradient."""
-    method, model = built("barl", {"cross_weight": cross_weight, **TWO_LEARN, **DPR_ALONE, **ALWAYS_SURE})
+    method, model = built(
+        "barl", {"dpr_weight": 1.0, "cross_weight": cross_weight, **TWO_LEARN, **DPR_ALONE, **ALWAYS_SURE}
+    )
     total = method.training_step(model, without_labels(a_batch), END).total
     found = gradients(model, total)
     expected: dict[str, Tensor] = {}
