@@ -134,8 +134,8 @@ CARDS: tuple[MethodCard, ...] = (
         title="BARL",
         sentence="Two branches look at volumes nobody annotated and correct each other in what they see and say.",
         when_to_choose=(
-            "Two to five volumes are annotated, many are not, and there are at least ten minutes on a processor or "
-            "a GPU."
+            "A few volumes are annotated, many are not, and there is a GPU or there are hours; in short trainings it "
+            "was no better than `supervised` so far."
         ),
         cost=2.3,
         reference=(
