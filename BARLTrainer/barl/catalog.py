@@ -76,7 +76,7 @@ CARDS: tuple[MethodCard, ...] = (
         name="cross_pseudo",
         title="Cross pseudo supervision",
         sentence="Two networks learn from the few labels, and on volumes nobody annotated each learns from the other.",
-        when_to_choose="There is time for two networks: of short trainings on a processor it gave the best ones so far.",
+        when_to_choose="There is time for two networks: of short trainings it gave the best ones so far.",
         cost=3.3,
         reference=(
             "Chen et al. 2021, https://arxiv.org/abs/2106.01226: in three dimensions, with a Dice term and a ramp "

@@ -42,7 +42,7 @@ class Settings:
     after a few hundred steps (docs/lab-notes.md)."""
 
     cross_weight: float = 0.3
-    """Weight of the pseudo labels beside 1 for labels, once the ramp is over: that of `barl`, so that both differ in the
+    """Weight of the pseudo labels beside 1 for labels, once the ramp is over: as in `barl`, so that both differ in the
     method alone. The paper's 1.5 belongs to cross entropy alone, and to networks trained on ImageNet."""
 
     ramp_share: float = 0.4
