@@ -72,7 +72,8 @@ def costs(curves: Mapping[str, Any], units: Mapping[str, str], *, path: Path) ->
             axes.axhline(curves["reached"]["target"], color=_INK, linewidth=1, linestyle=(0, (5, 4)), zorder=1)
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
+        # Thousands as k, millions as M: numbers in full would run into each other.
+        axes.xaxis.set_major_formatter(ticker.EngFormatter(sep="\N{THIN SPACE}"))
         axes.xaxis.set_minor_locator(ticker.NullLocator())
         axes.tick_params(axis="x", labelsize=8)
         axes.set_xlabel(words)
