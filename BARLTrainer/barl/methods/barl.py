@@ -35,6 +35,7 @@ from barl.losses.instances import InstanceRules, background_voxels, instance_ali
 from barl.losses.regions import agreed_classes, prototypes, region_alignment, region_separation, unit_features
 from barl.losses.supervised import deep_dice_ce, shrink_label
 from barl.methods.common.averaging import follow, freeze
+from barl.methods.common.deep_supervision import SCALES, check_supervised_scales, from_labels
 from barl.methods.common.ramps import late_ramp, linear_ramp
 from barl.methods.protocol import Batch, LossTerms, Progress
 from barl.networks import EncoderDecoder, NetworkSettings, ResVNet, Taps, VNet
@@ -138,9 +139,9 @@ class Settings:
     def __post_init__(self) -> None:
         if self.second_branch not in SECOND_BRANCHES:
             raise SettingsError(f"second_branch must be one of {SECOND_BRANCHES}, got {self.second_branch!r}")
-        for name in ("supervised_scales", "belief_scales"):
-            if not 1 <= getattr(self, name) <= 4:
-                raise SettingsError(f"{name} must be from 1 to 4, got {getattr(self, name)}")
+        check_supervised_scales(self.supervised_scales)
+        if not 1 <= self.belief_scales <= SCALES:
+            raise SettingsError(f"belief_scales must be from 1 to {SCALES}, got {self.belief_scales}")
         for name in (
             "dpr_weight",
             "cross_weight",
@@ -287,8 +288,9 @@ class Barl:
         return _NAMES[:1] if self.settings.second_branch == "average" else _NAMES
 
     def _from_labels(self, model: Branches, batch: Batch) -> LossTerms:
-        scales = [getattr(model, name).network.taps(batch.labeled).logits for name in self._learners]
-        supervised = _sum([self._supervised(logits, batch) for logits in scales])
+        learners = [getattr(model, name).network for name in self._learners]
+        scales = self.settings.supervised_scales
+        supervised = _sum([from_labels(network, batch.labeled, batch.label, scales) for network in learners])
         return LossTerms(supervised, {"supervised": supervised.detach()})
 
     def _supervised(self, scales: tuple[Tensor, ...], batch: Batch) -> Tensor:

@@ -9,7 +9,8 @@ first, while the teacher has nothing to say, labeled patches are mixed with labe
 M is 1 around the box in one half of the mixed patches and 1 inside it in the other half. The setting
 `views.paste_share` mixes the strong views of every method; this method mixes by itself, labeled patches too, and has no
 other views. Deviations: the teacher is an average from the first step on, where the paper starts it from the pretrained
-student; as many mixed patches a step as there are patches, where the paper has half as many.
+student; as many mixed patches a step as there are patches, where the paper has half as many; labels
+teach every decoder scale.
 
 Shapes: L labeled patches, U unlabeled patches, M mixed patches, K classes, D H W voxels.
 """

@@ -8,7 +8,8 @@ there is to it.
 
 With `labels_from` = `weak` this is the paper's form with mixed images: a pseudo label comes from the whole, plain view,
 and counts on the view whose intensities are changed and into which labeled pieces are pasted. `own` is its plain form:
-both networks see one and the same view. Deviations: l has a Dice term as all our methods do, and the weight grows.
+both networks see one and the same view. Deviations: l has a Dice term as all our methods do, the weight grows, and
+labels teach every decoder scale.
 
 Shapes: L labeled patches, U unlabeled patches, K classes, D H W voxels.
 """

@@ -1,8 +1,8 @@
 """Mean teacher (Tarvainen and Valpola 2017, https://arxiv.org/abs/1703.01780).
 
 A student learns from labels and from agreeing with a teacher on unlabeled patches. The teacher is a running
-average of the student; it sees the weak view, the student the strong one. Deviation: the paper adds noise to the
-inputs of both; here the views differ in intensity as the trainer's strong view does.
+average of the student; it sees the weak view, the student the strong one. Deviations: the paper adds noise to the
+inputs of both; here the views differ in intensity as the trainer's strong view does. Labels teach every decoder scale.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ ln K earlier would leave a mean teacher that pays for an uncertainty nobody read
 
 Deviations: the student sees the strong view where the paper has a second noise; only the teacher's repeated passes drop
 channels, for our networks learn without dropout unless `network.dropout` says otherwise. Noise and dropped channels are
-drawn from torch's own generator, as dropout is everywhere; a checkpoint keeps its state.
+drawn from torch's own generator, as dropout is everywhere; a checkpoint keeps its state. Labels
+teach every decoder scale.
 
 Shapes: L labeled patches, U unlabeled patches, K classes, D H W voxels.
 """

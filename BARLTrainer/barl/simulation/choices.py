@@ -32,11 +32,12 @@ def choose(
     Raises:
         InputError: the predictions list no regions, and the strategy needs them.
     """
+    order = by_chance(left, seed, number)
     if strategy == "regions":
-        return _regions(settings, by_chance(left, seed, number)[: settings.region_cases], predictions)
+        return _regions(settings, order[: settings.region_cases], predictions)
     if strategy == EVERYTHING:
         return dict.fromkeys(left, draw_case)
-    chosen = by_chance(left, seed, number)[: settings.cases_per_round]
+    chosen = order[: settings.cases_per_round]
     if strategy == "cases":
         return dict.fromkeys(chosen, draw_case)
     counts = [settings.slices_per_round // max(1, len(chosen)) for _ in chosen]
