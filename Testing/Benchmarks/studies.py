@@ -71,7 +71,7 @@ class Split:
 def split(study: Study, data: Path, annotated: int) -> Split:
     """The first cases are annotated, the last ones held out."""
     images = sorted((data / "images").iterdir())
-    if len(images) <= study.held_out + annotated:
+    if len(images) < study.held_out + annotated:
         raise SystemExit(f"{data}/images holds {len(images)} cases, too few for {study.name}: unpack all of them.")
     seen = images[: -study.held_out]
     return Split(annotated=seen[:annotated], unlabeled=seen[annotated:], held_out=images[-study.held_out :])

@@ -14,7 +14,7 @@ from engine_doubles import built, gradients, tiny_method, without_labels
 from torch import Tensor
 
 from barl.errors import SettingsError
-from barl.losses.supervised import dice_ce
+from barl.losses.supervised import deep_dice_ce
 from barl.methods.protocol import Batch, Progress
 
 NAME = "dual_networks"
@@ -69,7 +69,10 @@ def test_rectification_moves_both_networks_where_labels_are(a_batch: Batch) -> N
 
 def test_the_labels_teach_both_networks_as_much_as_one_that_learns_alone(a_batch: Batch) -> None:
     method, model = built(NAME)
-    expected = sum(dice_ce(network(a_batch.labeled), a_batch.label).item() for network in (model.first, model.second))
+    expected = sum(
+        deep_dice_ce(network.taps(a_batch.labeled).logits, a_batch.label).item()
+        for network in (model.first, model.second)
+    )
     assert float(method.training_step(model, a_batch, START).terms["supervised"]) == pytest.approx(expected, rel=1e-5)
 
 

@@ -17,8 +17,9 @@ from torch import Tensor
 from barl.errors import SettingsError
 from barl.losses.consistency import squared_distance
 from barl.losses.signed_distance import distance_error, signed_distances
-from barl.losses.supervised import dice_ce
+from barl.losses.supervised import deep_dice_ce
 from barl.methods.protocol import Batch, Progress
+from barl.networks.two_heads import TwoTasks
 
 START, END = Progress(step=0, total_steps=100), Progress(step=100, total_steps=100)
 SEGMENTATION, DISTANCE = "backbone.decoder.heads.3.weight", "distance_head.weight"
@@ -27,8 +28,14 @@ NOTHING = {"consistency_weight": 0.0, "pseudo_weight": 0.0}
 
 def seen(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     """What both heads say of labeled patches and strong views."""
-    tasks = model(torch.cat([batch.labeled, batch.strong]))
+    tasks = both(model, batch)
     return tasks.logits, tasks.distance
+
+
+def both(model: Any, batch: Batch) -> TwoTasks:
+    """The same at all scales."""
+    tasks: TwoTasks = model(torch.cat([batch.labeled, batch.strong]))
+    return tasks
 
 
 @pytest.fixture(params=["dtc", "dbisl"])
@@ -78,7 +85,8 @@ def test_dtc_is_its_formula(a_batch: Batch) -> None:
     method, model = built("dtc", classes=3)
     logits, distance = seen(model, a_batch)
     truth = signed_distances(a_batch.label, 3, 10)
-    supervised = dice_ce(logits[:2], a_batch.label) + 0.3 * distance_error(distance[:2], truth)
+    labeled = tuple(scale[:2] for scale in both(model, a_batch).scales)
+    supervised = deep_dice_ce(labeled, a_batch.label) + 0.3 * distance_error(distance[:2], truth)
     segmented = method.predict(model, torch.cat([a_batch.labeled, a_batch.strong]))[:, 1]
     consistency = squared_distance(logits.softmax(dim=1), segmented.softmax(dim=1))
     loss = method.training_step(model, a_batch, END)

@@ -266,10 +266,7 @@ def test_supervised_never_looks_at_unlabeled_patches(a_batch: Batch) -> None:
 
 # Deep supervision
 
-DEEP = ("supervised", "mean_teacher", "uncertainty_mean_teacher", "cross_pseudo", "copy_paste")
 
-
-@pytest.mark.parametrize("name", DEEP)
 @pytest.mark.parametrize("scales", [1, 4])
 def test_labels_teach_as_many_scales_as_set(name: str, scales: int, a_batch: Batch) -> None:
     method, model = built(name, {"supervised_scales": scales})
@@ -278,7 +275,6 @@ def test_labels_teach_as_many_scales_as_set(name: str, scales: int, a_batch: Bat
     assert heads == {str(4 - 1 - number) for number in range(scales)}
 
 
-@pytest.mark.parametrize("name", DEEP)
 @pytest.mark.parametrize("scales", [0, 5])
 def test_a_number_of_scales_that_no_decoder_has_is_refused(name: str, scales: int) -> None:
     with pytest.raises(SettingsError, match=f"supervised_scales must be from 1 to 4, got {scales}"):

@@ -95,8 +95,10 @@ def test_all_codes_have_one_shape_and_decode_to_the_patch() -> None:
             (16, 4, 4, 8),
             (32, 2, 2, 4),
         ]
-        assert decoder(encoded.code.mean, encoded.skips, adapters).shape == (2, 3, *PATCH)
-        assert decoder(mask.mean).shape == (2, 3, *PATCH)
+        for scales in (decoder(encoded.code.mean, encoded.skips, adapters), decoder(mask.mean)):
+            assert [logits.shape for logits in scales] == [
+                (2, 3, *(extent // stride for extent in PATCH)) for stride in (8, 4, 2, 1)
+            ]
 
 
 def test_a_patch_that_is_all_one_class_has_a_code_of_its_own() -> None:
@@ -228,4 +230,4 @@ def overlap(guess: Tensor, label: Tensor) -> float:
 def reconstructed(model: Branches, label: Tensor) -> Tensor:
     with torch.no_grad():
         code = model.mask_encoder(known_classes(label, 2))
-        return model.decoder(code.mean).argmax(dim=1)
+        return model.decoder(code.mean)[-1].argmax(dim=1)

@@ -30,6 +30,7 @@ from barl.losses.task_agreement import (
     weighted_cross_entropy,
     weighted_mean,
 )
+from barl.methods.common.deep_supervision import check_supervised_scales, from_coarse_scales
 from barl.methods.common.ramps import sigmoid_ramp
 from barl.methods.protocol import Batch, LossTerms, Progress
 from barl.networks import NetworkSettings
@@ -44,6 +45,10 @@ CERTAINTIES: tuple[Certainty, ...] = ("entropy", "agreement")
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What may be tuned; the abstract states none of it. A weight of 0 switches a part off."""
+
+    supervised_scales: int = 4
+    """Decoder scales of the segmentation that learn from labels, 1 (only the finest) to 4 (all): all give one to two
+    points more than one after a few hundred steps (docs/lab-notes.md)."""
 
     directions: Directions = "both"
     """`both`: each task is turned into the other; `to_segmentation`: only distances into segmentations, as in DTC."""
@@ -81,6 +86,7 @@ class Settings:
     off."""
 
     def __post_init__(self) -> None:
+        check_supervised_scales(self.supervised_scales)
         for name, allowed in (("directions", DIRECTIONS), ("certainty", CERTAINTIES)):
             if getattr(self, name) not in allowed:
                 raise SettingsError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
@@ -180,10 +186,12 @@ class Dbisl:
     def training_step(self, model: TwoHeads, batch: Batch, progress: Progress) -> LossTerms:
         """Supervision of both tasks; their agreement; their common guess as a label where it is sure."""
         s = self.settings
-        everything = self._guess(model(torch.cat([batch.labeled, batch.strong])), progress)
+        tasks = model(torch.cat([batch.labeled, batch.strong]))
+        everything = self._guess(tasks, progress)
         count = len(batch.labeled)
+        coarse = from_coarse_scales([scale[:count] for scale in tasks.scales], batch.label, s.supervised_scales)
         ramp = sigmoid_ramp(progress.done, s.ramp_share)
-        parts = {"supervised": self._supervised(everything.patches(0, count), batch.label)}
+        parts = {"supervised": self._supervised(everything.patches(0, count), batch.label) + coarse}
         weights = {"supervised": 1.0}
         if s.consistency_weight:
             parts["consistency"] = self._consistency(everything)

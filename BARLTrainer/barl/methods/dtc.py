@@ -20,6 +20,7 @@ from barl.errors import SettingsError
 from barl.losses.consistency import squared_distance
 from barl.losses.signed_distance import distance_error, distances_as_logits, signed_distances
 from barl.losses.supervised import dice_ce_of
+from barl.methods.common.deep_supervision import check_supervised_scales, from_coarse_scales
 from barl.methods.common.ramps import sigmoid_ramp
 from barl.methods.protocol import Batch, LossTerms, Progress
 from barl.networks import NetworkSettings
@@ -29,6 +30,10 @@ from barl.networks.two_heads import TwoHeads
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What may be tuned."""
+
+    supervised_scales: int = 4
+    """Decoder scales of the segmentation that learn from labels, 1 (only the finest, as published) to 4 (all): all
+    give one to two points more than one after a few hundred steps (docs/lab-notes.md)."""
 
     distance_weight: float = 0.3
     """Weight of the squared difference of distances beside the terms of the segmentation, as published."""
@@ -49,6 +54,7 @@ class Settings:
     is nearly always 0: the distances would never learn from it."""
 
     def __post_init__(self) -> None:
+        check_supervised_scales(self.supervised_scales)
         for name in ("distance_weight", "consistency_weight"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name} must be 0 or more, got {getattr(self, name)}")
@@ -85,7 +91,8 @@ class Dtc:
         log_probability = tasks.logits.float().log_softmax(dim=1)
         probability = log_probability.exp()
         labels = dice_ce_of(log_probability[:count], probability[:count], batch.label)
-        supervised = labels + s.distance_weight * missed
+        coarse = from_coarse_scales([scale[:count] for scale in tasks.scales], batch.label, s.supervised_scales)
+        supervised = labels + coarse + s.distance_weight * missed
         consistency = squared_distance(probability, self._segmented(tasks.distance).softmax(dim=1))
         weight = s.consistency_weight * sigmoid_ramp(progress.done, s.ramp_share)
         terms = {"supervised": supervised.detach(), "consistency": consistency.detach()}

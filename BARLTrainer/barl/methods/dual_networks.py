@@ -33,6 +33,7 @@ from barl.losses.entropy_filter import filtered_supervision, reliable_label
 from barl.losses.prototype_contrast import prototype_contrast
 from barl.losses.rectification import disputed_voxels, rectification
 from barl.losses.supervised import cross_entropy, soft_dice
+from barl.methods.common.deep_supervision import check_supervised_scales, from_coarse_scales
 from barl.methods.common.pair import Pair
 from barl.methods.common.ramps import sigmoid_ramp
 from barl.methods.common.unlabeled_view import UnlabeledView, check_unlabeled_view
@@ -45,9 +46,13 @@ class Settings:
     """What may be tuned. A weight of 0 switches a part off. The released code has twice these weights, beside twice our
     supervised loss."""
 
+    supervised_scales: int = 4
+    """Decoder scales of both networks that learn from labels, 1 (only the finest, as published) to 4 (all): all give
+    one to two points more than one after a few hundred steps (docs/lab-notes.md)."""
+
     as_released: bool = False
     """Train what the released code effectively trains: without the entropy filter and the contrast, whose settings then
-    have no effect, and with full weights from the first step on."""
+    have no effect, labels at the finest scale alone, and with full weights from the first step on."""
 
     rectification_weight: float = 0.25
     """Weight of the squared distance to the label where the networks dispute; from the first step on."""
@@ -81,6 +86,7 @@ class Settings:
     values; what was pasted into it is a certain label."""
 
     def __post_init__(self) -> None:
+        check_supervised_scales(self.supervised_scales)
         for part in ("rectification", "pseudo", "cosine", "entropy", "contrast"):
             if not getattr(self, f"{part}_weight") >= 0:
                 raise SettingsError(f"{part}_weight must be 0 or more, got {getattr(self, f'{part}_weight')}")
@@ -99,6 +105,9 @@ class Look:
 
     probability: Tensor
     """Softmax of the same."""
+
+    coarse: Tensor
+    """What labels taught the coarser scales, a scalar."""
 
     features: Tensor
     """Of the unlabeled patches below the last head, (U, F, D, H, W)."""
@@ -127,7 +136,8 @@ class DualNetworks:
         with torch.autocast(batch.label.device.type, enabled=False):
             dices = [soft_dice(look.probability[:count], batch.label) for look in looks]
             errors = [cross_entropy(look.log_probability[:count], batch.label) for look in looks]
-            parts = {"supervised": 0.5 * torch.stack(dices + errors).sum()}
+            coarse = torch.stack([look.coarse for look in looks]).sum()
+            parts = {"supervised": 0.5 * torch.stack(dices + errors).sum() + coarse}
             parts |= self._between(looks, batch)
             if not self.settings.as_released:
                 # The student is chosen on the device, or the host would have to wait for both losses.
@@ -159,8 +169,15 @@ class DualNetworks:
         view = batch.weak if self.settings.unlabeled_view == "weak" else batch.strong
         taps = network.taps(torch.cat([batch.labeled, view]))
         log_probability = taps.finest.float().log_softmax(dim=1)
-        features = taps.features[len(batch.labeled) :]
-        return Look(log_probability=log_probability, probability=log_probability.exp(), features=features)
+        count = len(batch.labeled)
+        labeled = [scale[:count] for scale in taps.logits]
+        scales = 1 if self.settings.as_released else self.settings.supervised_scales
+        return Look(
+            log_probability=log_probability,
+            probability=log_probability.exp(),
+            coarse=from_coarse_scales(labeled, batch.label, scales),
+            features=taps.features[count:],
+        )
 
     def _between(self, looks: tuple[Look, Look], batch: Batch) -> dict[str, Tensor]:
         """L_cross on labels; L_u and L_reg on all voxels, labeled or not."""

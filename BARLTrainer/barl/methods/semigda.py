@@ -15,7 +15,7 @@ Shapes: L labeled patches, U unlabeled patches, K classes, Z latent channels, d 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,7 +30,8 @@ from barl.losses.distribution_alignment import (
     mean_over_cells,
     wasserstein,
 )
-from barl.losses.supervised import dice_ce
+from barl.losses.supervised import deep_dice_ce
+from barl.methods.common.deep_supervision import check_supervised_scales
 from barl.methods.common.ramps import sigmoid_ramp
 from barl.methods.protocol import Batch, LossTerms, Progress
 from barl.networks import NetworkSettings
@@ -44,6 +45,10 @@ _NAMES = ("mapping", "residual")
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What may be tuned. A weight of 0 switches a part off."""
+
+    supervised_scales: int = 4
+    """Scales of the shared decoder that learn from labels, 1 (only the finest, as published) to 4 (all): all give one
+    to two points more than one after a few hundred steps (docs/lab-notes.md)."""
 
     first_stage_share: float = 0.15
     """Share of the training in which codes are aligned and nothing else (200 of 550 epochs in the paper, whose decoder
@@ -78,6 +83,7 @@ class Settings:
     of pictures, and has more to learn."""
 
     def __post_init__(self) -> None:
+        check_supervised_scales(self.supervised_scales)
         for name in ("first_stage_share", "ramp_share", "threshold", "sampled_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingsError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
@@ -104,9 +110,9 @@ class Branches(nn.Module):
         """Both branches' codes of a patch, and their skips."""
         return {"mapping": self.mapping(x), "residual": self.residual(x)}
 
-    def decode(self, name: str, code: Tensor, skips: tuple[Tensor, ...]) -> Tensor:
-        """Logits (B, K, D, H, W) of a branch, with its skips."""
-        logits: Tensor = self.decoder(code, skips, getattr(self, f"{name}_adapters"))
+    def decode(self, name: str, code: Tensor, skips: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Logits of a branch at all scales, with its skips; the last of them is (B, K, D, H, W)."""
+        logits: tuple[Tensor, ...] = self.decoder(code, skips, getattr(self, f"{name}_adapters"))
         return logits
 
 
@@ -138,7 +144,7 @@ class SemiGda:
     def predict(self, model: Branches, patch: Tensor) -> Tensor:
         """Both branches, by the means of their codes."""
         encoded = model.encode(patch)
-        return torch.stack([model.decode(name, one.code.mean, one.skips) for name, one in encoded.items()], dim=1)
+        return torch.stack([model.decode(name, one.code.mean, one.skips)[-1] for name, one in encoded.items()], dim=1)
 
     def _first_stage(
         self, model: Branches, encoded: Mapping[str, Encoded], batch: Batch, progress: Progress
@@ -147,11 +153,11 @@ class SemiGda:
         count = len(batch.label)
         mask = self._mask_code(model, batch.label)
         codes = [_drawn(mask, 1.0), *(one.code.mean[:count] for one in encoded.values())]
-        decoded = model.decoder(torch.cat(codes)).split(count)
+        decoded = list(zip(*(scale.split(count) for scale in model.decoder(torch.cat(codes))), strict=True))
         blurred = mean_over_cells(divergence_from_normal(*mask), known_share(batch.label, LATENT_STRIDE))
         parts = {
-            "supervised": _sum([dice_ce(logits, batch.label) for logits in decoded[1:]]),
-            "masks": dice_ce(decoded[0], batch.label) + self.settings.normal_weight * blurred,
+            "supervised": _sum([self._supervised(logits, batch.label) for logits in decoded[1:]]),
+            "masks": self._supervised(decoded[0], batch.label) + self.settings.normal_weight * blurred,
             "alignment": self._alignment(encoded, mask.detached(), batch, progress),
         }
         return self._weighted(parts, progress)
@@ -161,18 +167,23 @@ class SemiGda:
     ) -> LossTerms:
         """CDSA: decoded with skips; on unlabeled patches each branch learns from the other."""
         count = len(batch.label)
-        logits = {
+        scales = {
             name: model.decode(name, _drawn(one.code, self.settings.sampled_share), one.skips)
             for name, one in encoded.items()
         }
         with torch.no_grad():
             mask = self._mask_code(model, batch.label)
         parts = {
-            "supervised": _sum([dice_ce(of_branch[:count], batch.label) for of_branch in logits.values()]),
+            "supervised": _sum([self._supervised(of_branch, batch.label) for of_branch in scales.values()]),
             "alignment": self._alignment(encoded, mask, batch, progress),
-            "consistency": self._consistency({name: one[count:] for name, one in logits.items()}, batch),
+            "consistency": self._consistency({name: one[-1][count:] for name, one in scales.items()}, batch),
         }
         return self._weighted(parts, progress)
+
+    def _supervised(self, scales: Sequence[Tensor], label: Tensor) -> Tensor:
+        """What labels teach of the patches they belong to, the first of the batch."""
+        wanted = scales[-self.settings.supervised_scales :]
+        return deep_dice_ce(tuple(logits[: len(label)] for logits in wanted), label)
 
     def _weighted(self, parts: Mapping[str, Tensor], progress: Progress) -> LossTerms:
         s = self.settings

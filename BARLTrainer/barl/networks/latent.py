@@ -132,13 +132,23 @@ class LatentDecoder(nn.Module):
             ConvStack(depth, width, width, kind) for depth, width in zip((2, 2, 2, 1), widths, strict=True)
         )
         self.dropout = nn.Dropout3d(settings.dropout)
-        self.head = nn.Conv3d(base, num_classes, 1)
+        self.heads = nn.ModuleList(nn.Conv3d(width, num_classes, 1) for width in widths)
         init_weights(self)
 
     def forward(
         self, code: Tensor, skips: Sequence[Tensor] | None = None, adapters: SkipAdapters | None = None
-    ) -> Tensor:
-        """(B, Z, d, h, w), and skips at strides 1, 2, 4, 8 with a branch's adapters, to logits (B, K, D, H, W)."""
+    ) -> tuple[Tensor, ...]:
+        """A code, and a branch's skips through its adapters where there are any, to logits at all scales.
+
+        Args:
+            code: (B, Z, d, h, w).
+            skips: of the branch's encoder, at strides 1, 2, 4, 8.
+            adapters: of the branch.
+
+        Returns:
+            Logits coarse to fine, (B, K, D / s, H / s, W / s), s = 8, 4, 2, 1.
+        """
+        logits = []
         x = self.entry(code)
         for level, block in enumerate(self.blocks):
             if level > 0:
@@ -146,5 +156,6 @@ class LatentDecoder(nn.Module):
             if skips is not None and adapters is not None:
                 x = adapters(x, skips[-1 - level], level)
             x = block(x)
-        logits: Tensor = self.head(self.dropout(x))
-        return logits
+            last = level == len(self.blocks) - 1
+            logits.append(self.heads[level](self.dropout(x) if last else x))
+        return tuple(logits)

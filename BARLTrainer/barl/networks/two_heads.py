@@ -19,11 +19,16 @@ from barl.networks.vnet import VNet
 class TwoTasks(NamedTuple):
     """What the heads say."""
 
-    logits: Tensor
-    """(B, K, D, H, W) of the segmentation."""
+    scales: tuple[Tensor, ...]
+    """Logits of the segmentation at all decoder scales, coarse to fine, (B, K, D / s, H / s, W / s)."""
 
     distance: Tensor
     """(B, K - 1, D, H, W) float32: signed distance a foreground class, -1 to 1, positive inside."""
+
+    @property
+    def logits(self) -> Tensor:
+        """(B, K, D, H, W) of the segmentation at full resolution."""
+        return self.scales[-1]
 
 
 class TwoHeads(nn.Module):
@@ -51,4 +56,4 @@ class TwoHeads(nn.Module):
         features = self.backbone.decoder.dropout(taps.features)
         # Labels, which distances are compared with, lie in the usual order: half the time of mixed ones.
         distance = self.distance_head(features).float().contiguous()
-        return TwoTasks(taps.finest, torch.tanh(distance / self.reach))
+        return TwoTasks(taps.logits, torch.tanh(distance / self.reach))

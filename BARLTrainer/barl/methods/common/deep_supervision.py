@@ -8,6 +8,8 @@ Shapes: L labeled patches, U unlabeled patches, K classes, D H W voxels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -40,6 +42,20 @@ def from_labels(network: EncoderDecoder, patches: Tensor, label: Tensor, scales:
         scales: decoder scales that learn, 1 to ``SCALES``.
     """
     return deep_dice_ce(network.taps(patches).logits[-scales:], label)
+
+
+def from_coarse_scales(logits: Sequence[Tensor], label: Tensor, scales: int) -> Tensor:
+    """What labels teach the scales above the finest; a scalar, 0 where only the finest learns.
+
+    For methods that have terms of their own at the finest scale.
+
+    Args:
+        logits: of a decoder on labeled patches, coarse to fine, (L, K, D / s, H / s, W / s).
+        label: (L, D, H, W) class index, 255 where not annotated.
+        scales: decoder scales that learn, the finest included, 1 to ``SCALES``.
+    """
+    coarse = tuple(logits[-scales:-1])
+    return 0.5 * deep_dice_ce(coarse, label) if coarse else logits[-1].new_zeros(())
 
 
 def labeled_and_strong(network: EncoderDecoder, batch: Batch, scales: int) -> tuple[Tensor, Tensor, Tensor]:
