@@ -33,6 +33,7 @@ class Kind(str, Enum):
     SWITCH = "true or false"
     WHOLE = "a whole number"
     NUMBER = "a number"
+    NUMBERS = "whole numbers with commas between them"
     CHOICE = "one of several words"
 
 
@@ -69,11 +70,19 @@ class SettingCard:
             known: dict[str, Value] = {"true": True, "yes": True, "false": False, "no": False}
         elif self.kind is Kind.CHOICE:
             known = {word: word for word in self.choices}
+        elif self.kind is Kind.NUMBERS:
+            return self._numbers(text)
         else:
             return self._number(text)
         if text.lower() not in known:
             raise SettingsError(f"{self.key} must be one of ({', '.join(known)}), got {text!r}.")
         return known[text.lower()]
+
+    def _numbers(self, text: str) -> str:
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        if not all(part.removeprefix("-").isdecimal() for part in parts):
+            raise SettingsError(f"{self.key} must be {self.kind.value}, got {text!r}.")
+        return ",".join(parts)
 
     def _number(self, text: str) -> int | float:
         try:
@@ -125,11 +134,12 @@ def _fields(declared: ast.ClassDef) -> Iterator[tuple[ast.AnnAssign, str]]:
 def _card(key: str, field: ast.AnnAssign, explanation: str, tree: ast.Module) -> SettingCard:
     assert field.value is not None
     kind = ast.unparse(field.annotation)
-    kinds = {"bool": Kind.SWITCH, "int": Kind.WHOLE, "float": Kind.NUMBER}
+    kinds = {"bool": Kind.SWITCH, "int": Kind.WHOLE, "float": Kind.NUMBER, "tuple[int, ...]": Kind.NUMBERS}
+    default = ast.literal_eval(field.value)
     return SettingCard(
         key=key,
         kind=kinds.get(kind, Kind.CHOICE),
-        default=ast.literal_eval(field.value),
+        default=",".join(map(str, default)) if isinstance(default, tuple) else default,
         choices=() if kind in kinds else _choices(kind, tree),
         explanation=explanation,
     )

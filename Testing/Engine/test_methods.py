@@ -83,6 +83,24 @@ def test_it_runs_for_any_number_of_channels_and_classes(name: str, channels: int
     assert method.predict(model, batch.weak).shape == (2, method.num_branches, classes, *PATCH)
 
 
+def test_it_runs_where_slices_are_halved_late(name: str) -> None:
+    """Every term meets scales that are not halved alike along all axes."""
+    network = NetworkSettings(base_filters=4, late_halvings=(2, 0, 0))
+    method = tiny_method(name, SEES_SMALL if name == "barl" else None, network=network)
+    model, batch = method.build(1, 3), Balls(classes=3).next_batch()
+    batch = Batch(
+        labeled=batch.labeled[:, :, 4:8],
+        label=batch.label[:, 4:8],
+        weak=batch.weak[:, :, 4:8],
+        strong=batch.strong[:, :, 4:8],
+    )
+    for progress in (START, END):
+        loss = method.training_step(model, batch, progress)
+        assert math.isfinite(float(loss.total.detach()))
+        loss.total.backward()
+    assert method.predict(model, batch.weak).shape == (2, method.num_branches, 3, 4, *PATCH[1:])
+
+
 def test_it_learns_a_ball_in_noise(name: str) -> None:
     torch.manual_seed(0)
     method = tiny_method(name, FROM_THE_START.get(name), network=NetworkSettings(base_filters=8))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from engine_doubles import PATCH, TINY
 from torch import Tensor, nn
 
 from barl.errors import SettingsError
-from barl.networks import RESNET18, EncoderDecoder, NetworkSettings, ResVNet, VNet
+from barl.networks import RESNET18, EncoderDecoder, NetworkSettings, ResVNet, VNet, halvings_for
 from barl.networks.blocks import Conv3, InstanceNorm
 
 NETWORKS = [VNet, ResVNet]
@@ -42,6 +44,67 @@ def test_taps_show_every_scale_of_the_decoder(network_class: type[EncoderDecoder
     assert taps.half_features.shape == (3, 8, *(extent // 2 for extent in patch))
     assert taps.features.shape == (3, 4, *patch)
     assert taps.finest is taps.logits[-1]
+
+
+@pytest.mark.parametrize("network_class", NETWORKS)
+@pytest.mark.parametrize(
+    ("late", "patch", "shrunk"),
+    [
+        ((2, 0, 0), (4, 32, 16), [(2, 4, 2), (4, 8, 4), (4, 16, 8), (4, 32, 16)]),
+        ((0, 0, 3), (16, 32, 2), [(2, 4, 2), (4, 8, 2), (8, 16, 2), (16, 32, 2)]),
+        ((1, 0, 2), (24, 16, 4), [(6, 2, 2), (12, 4, 4), (24, 8, 4), (24, 16, 4)]),
+    ],
+)
+def test_an_axis_may_be_halved_later_than_the_others(
+    network_class: type[EncoderDecoder],
+    late: tuple[int, int, int],
+    patch: tuple[int, int, int],
+    shrunk: list[tuple[int, int, int]],
+) -> None:
+    network = network_class(1, 3, replace(TINY, late_halvings=late))
+    taps = network.taps(torch.randn(2, 1, *patch))
+    assert [tuple(logits.shape[2:]) for logits in taps.logits] == shrunk
+    assert tuple(taps.half_features.shape[2:]) == shrunk[-2]
+
+
+def test_until_an_axis_is_halved_convolutions_look_at_one_slice() -> None:
+    network = VNet(1, 2, replace(TINY, late_halvings=(2, 0, 0)))
+    kernels = [next(part.kernel_size for part in block if isinstance(part, Conv3)) for block in network.blocks]
+    assert kernels == [(1, 3, 3), (1, 3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3)]
+    assert [down[0].stride for down in network.downs] == [(1, 2, 2), (1, 2, 2), (2, 2, 2), (2, 2, 2)]
+    assert [up[0].stride for up in network.decoder.ups] == [(2, 2, 2), (2, 2, 2), (1, 2, 2), (1, 2, 2)]
+
+
+@pytest.mark.parametrize("network_class", NETWORKS)
+def test_a_patch_must_be_halved_as_often_as_its_axis(network_class: type[EncoderDecoder]) -> None:
+    network = network_class(1, 2, replace(TINY, late_halvings=(2, 0, 0)))
+    with pytest.raises(SettingsError, match=r"multiples of \(4, 16, 16\) voxels, got \(6, 32, 32\)"):
+        network(torch.randn(1, 1, 6, 32, 32))
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "late"),
+    [
+        ((1.0, 1.0, 1.0), (0, 0, 0)),
+        ((2.0, 1.0, 1.0), (0, 0, 0)),
+        ((2.1, 1.0, 1.0), (1, 0, 0)),
+        ((8.0, 1.5, 1.5), (2, 0, 0)),
+        ((0.5, 0.5, 5.0), (0, 0, 3)),
+        ((100.0, 1.0, 1.0), (3, 0, 0)),
+        ((10.0, 3.0, 1.0), (3, 1, 0)),
+        ((0.9, 4.0, 0.5), (0, 2, 0)),
+    ],
+)
+def test_the_spacing_decides_which_axes_are_halved_late(
+    spacing_mm: tuple[float, float, float], late: tuple[int, int, int]
+) -> None:
+    assert halvings_for(spacing_mm).late == late
+
+
+@pytest.mark.parametrize("late", [(4, 0, 0), (-1, 0, 0), (1, 1, 1), (1, 0), (0,)])
+def test_halvings_that_no_network_can_have_are_refused(late: tuple[int, ...]) -> None:
+    with pytest.raises(SettingsError, match=r"late_halvings must be three numbers from 0 to 3, one of them 0, got \("):
+        NetworkSettings(late_halvings=late)
 
 
 @pytest.mark.parametrize("network_class", NETWORKS)
@@ -135,12 +198,20 @@ TWO_DEEP = [(1, 256, 2, 3, 2), (2, 64, 2, 4, 4)]
 
 @pytest.mark.parametrize("shape", TWO_DEEP)
 def test_the_bfloat16_gradient_of_inputs_two_slices_deep_is_right(shape: tuple[int, ...]) -> None:
-    assert worst_gradient_error(Conv3(shape[1], shape[1]), shape) < 0.02
+    assert worst_gradient_error(Conv3(shape[1], shape[1], (3, 3, 3)), shape) < 0.02
 
 
 @pytest.mark.parametrize("shape", [(1, 32, 3, 4, 4), (1, 32, 1, 4, 4), (1, 32, 4, 2, 2)])
 def test_the_bfloat16_gradient_of_other_inputs_is_right_too(shape: tuple[int, ...]) -> None:
-    assert worst_gradient_error(Conv3(shape[1], shape[1]), shape) < 0.05
+    assert worst_gradient_error(Conv3(shape[1], shape[1], (3, 3, 3)), shape) < 0.05
+
+
+@pytest.mark.parametrize("kernel", [(1, 3, 3), (3, 1, 3), (3, 3, 1)])
+@pytest.mark.parametrize("shape", [*TWO_DEEP, (1, 256, 1, 2, 2), (1, 128, 2, 2, 2), (2, 64, 4, 2, 4)])
+def test_the_bfloat16_gradient_of_kernels_that_pass_an_axis_by_is_right(
+    kernel: tuple[int, int, int], shape: tuple[int, ...]
+) -> None:
+    assert worst_gradient_error(Conv3(shape[1], shape[1], kernel), shape) < 0.02
 
 
 def test_the_fault_that_conv3_avoids_is_still_there() -> None:

@@ -21,7 +21,7 @@ from barl.cohort import Cohort, LabelTable, Modality
 from barl.errors import JobError, NewerFormatError, OutOfMemoryError, SettingsError
 from barl.imaging import Geometry
 from barl.inference.model_folder import ModelCard
-from barl.networks import STRIDE, ResVNet, VNet
+from barl.networks import STRIDE, Halvings, ResVNet, VNet
 from barl.networks.network import NetworkSettings
 from barl.presets import PRESETS
 from barl.training.job import TrainingJob
@@ -71,7 +71,7 @@ SPACINGS = st.tuples(*[st.floats(0.2, 5)] * 3)
 def test_a_patch_is_a_multiple_of_16_and_within_the_budget(
     shape: tuple[int, int, int], spacing: tuple[float, float, float], most: int
 ) -> None:
-    patch = fit_patch(shape, spacing, most)
+    patch = fit_patch(shape, spacing, most, Halvings())
     assert all(extent % STRIDE == 0 and extent >= STRIDE for extent in patch)
     assert STRIDE**3 < math.prod(patch) <= most
 
@@ -80,25 +80,56 @@ def test_a_patch_is_a_multiple_of_16_and_within_the_budget(
 def test_a_patch_does_not_reach_beyond_a_volume_that_is_large_enough(
     shape: tuple[int, int, int], spacing: tuple[float, float, float]
 ) -> None:
-    patch = fit_patch(shape, spacing, QUICK)
+    patch = fit_patch(shape, spacing, QUICK, Halvings())
     if max(shape) >= 2 * STRIDE:
         assert all(extent <= max(STRIDE, size) for extent, size in zip(patch, shape, strict=True))
 
 
 def test_a_patch_is_as_cubic_in_millimetres_as_the_volume_allows() -> None:
-    assert fit_patch((200, 200, 200), (1, 1, 1), 48**3) == (48, 48, 48)
-    assert fit_patch((200, 200, 200), (4, 1, 1), 48**3) == (16, 80, 80)
-    assert fit_patch((20, 200, 200), (1, 1, 1), 48**3) == (16, 80, 80)
+    assert fit_patch((200, 200, 200), (1, 1, 1), 48**3, Halvings()) == (48, 48, 48)
+    assert fit_patch((200, 200, 200), (4, 1, 1), 48**3, Halvings()) == (16, 80, 80)
+    assert fit_patch((20, 200, 200), (1, 1, 1), 48**3, Halvings()) == (16, 80, 80)
 
 
 @pytest.mark.parametrize("network_class", [VNet, ResVNet])
 @pytest.mark.parametrize("shape", [(5, 5, 5), (17, 20, 31), (1, 40, 3)])
+@pytest.mark.parametrize("halvings", [Halvings(), Halvings((3, 0, 0)), Halvings((0, 0, 2))])
 def test_networks_can_learn_from_the_patch_of_a_tiny_volume(
-    network_class: type[VNet], shape: tuple[int, int, int]
+    network_class: type[VNet], shape: tuple[int, int, int], halvings: Halvings
 ) -> None:
-    patch = fit_patch(shape, (1, 1, 1), QUICK)
-    network = network_class(1, 2, NetworkSettings(base_filters=4))
+    patch = fit_patch(shape, (1, 1, 1), QUICK, halvings)
+    network = network_class(1, 2, NetworkSettings(base_filters=4, late_halvings=halvings.late))
     network(torch.randn(1, 1, *patch)).sum().backward()
+
+
+def test_a_patch_of_thick_slices_needs_no_invented_ones() -> None:
+    """Ten slices: halved four times a patch would need sixteen, halved twice it has eight of them."""
+    assert fit_patch((10, 128, 128), (8, 1.5, 1.5), QUICK, Halvings())[0] == 16
+    assert fit_patch((10, 128, 128), (8, 1.5, 1.5), QUICK, Halvings((2, 0, 0)))[0] == 8
+
+
+def test_the_plan_halves_thick_slices_late_and_keeps_that(a_cohort: Cohort, tmp_path: Path) -> None:
+    thick = planned(a_cohort, [a_grid((128, 128, 10), (1.5, 1.5, 8.0))])
+    assert (thick.late_halvings, thick.patch_size_voxels[0]) == ((2, 0, 0), 8)
+    write_plan(tmp_path, thick)
+    assert read_plan(tmp_path) == thick
+    assert thick.network(NetworkSettings(base_filters=8)) == NetworkSettings(base_filters=8, late_halvings=(2, 0, 0))
+
+
+def test_the_plan_of_a_round_from_before_halves_all_axes_alike(a_cohort: Cohort, tmp_path: Path) -> None:
+    write_plan(tmp_path, planned(a_cohort, [a_grid((128, 128, 10), (1.5, 1.5, 8.0))]))
+    values = json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))
+    del values["late_halvings"]
+    (tmp_path / "plan.json").write_text(json.dumps(values), encoding="utf-8")
+    found = read_plan(tmp_path)
+    assert found is not None
+    assert found.late_halvings == (0, 0, 0)
+
+
+def test_halvings_that_were_asked_for_are_taken(a_cohort: Cohort) -> None:
+    grids = [a_grid((128, 128, 10), (1.5, 1.5, 8.0))]
+    assert planned(a_cohort, grids, settings={"network.late_halvings": "0,0,0"}).late_halvings == (0, 0, 0)
+    assert planned(a_cohort, grids, settings={"network.late_halvings": "1,0,0"}).patch_size_voxels[0] == 8
 
 
 def test_patches_become_smaller_along_the_longest_axis_down_to_32() -> None:

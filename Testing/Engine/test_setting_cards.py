@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,12 @@ def _class(section: str) -> type:
 
 
 def _declared(cls: type) -> dict[str, Value]:
-    return {field.name: field.default for field in dataclasses.fields(cls)}
+    return {field.name: _typed(field.default) for field in dataclasses.fields(cls)}
+
+
+def _typed(value: Any) -> Value:
+    """As a person would type it, where it is no plain value."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 @pytest.mark.parametrize("method", [card.name for card in CARDS])
@@ -47,7 +53,7 @@ def test_every_setting_is_explained_and_takes_what_its_card_offers(cls: type, ca
     assert len(card.explanation) > 15
     assert card.default in offered
     for value in offered:
-        assert getattr(settings_from(cls, {card.name: value}, owner="a test"), card.name) == value
+        assert _typed(getattr(settings_from(cls, {card.name: value}, owner="a test"), card.name)) == value
         assert card.parse(str(value)) == value
 
 
@@ -59,6 +65,11 @@ def test_text_of_the_wrong_kind_is_refused_with_what_is_allowed() -> None:
         cards["base_filters"].parse("8.5")
     with pytest.raises(SettingsError, match=r"network\.dropout must be a number, got 'nan'"):
         cards["dropout"].parse("nan")
+    assert cards["late_halvings"].parse(" 2, 0,0 ") == "2,0,0"
+    with pytest.raises(
+        SettingsError, match=r"network\.late_halvings must be whole numbers with commas .*, got '2 0 0'"
+    ):
+        cards["late_halvings"].parse("2 0 0")
     with pytest.raises(SettingsError, match=r"must be one of \(instance, batch\), got 'group'"):
         cards["normalization"].parse("group")
 

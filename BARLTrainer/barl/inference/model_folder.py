@@ -20,7 +20,7 @@ from barl.imaging.preprocess import Recipe
 from barl.inference.calibration import Calibration
 from barl.inference.sliding_window import Size
 from barl.methods.factory import settings_from
-from barl.networks import STRIDE, NetworkSettings
+from barl.networks import NetworkSettings
 from barl.records import format_stamp, read_fields
 
 FORMAT_VERSION = 1
@@ -69,8 +69,10 @@ class ModelCard:
     """Tells one training's model from another's."""
 
     def __post_init__(self) -> None:
-        if any(extent < STRIDE or extent % STRIDE for extent in self.patch_size_voxels):
-            raise ValueError(f"patch_size_voxels must be multiples of {STRIDE}, got {self.patch_size_voxels}")
+        steps = self.network.halvings.shrink()
+        if any(extent < step or extent % step for extent, step in zip(self.patch_size_voxels, steps, strict=True)):
+            wanted = " x ".join(map(str, steps))
+            raise ValueError(f"patch_size_voxels must be multiples of {wanted}, got {self.patch_size_voxels}")
         if not 0 <= self.overlap < 1:
             raise ValueError(f"overlap must be from 0 up to, but not including, 1, got {self.overlap}")
         temperatures = self.labels.num_classes if self.calibration is None else len(self.calibration.temperatures)

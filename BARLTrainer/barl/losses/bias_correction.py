@@ -60,7 +60,8 @@ def shrink_belief(belief: Tensor, size: Sequence[int]) -> Tensor:
     """The mean belief in each voxel of a coarser grid, (B, K, D, H, W) to (B, K, *size)."""
     if tuple(belief.shape[2:]) == tuple(size):
         return belief
-    return functional.avg_pool3d(belief, belief.shape[2] // size[0])
+    steps = tuple(fine // coarse for fine, coarse in zip(belief.shape[2:], size, strict=True))
+    return functional.avg_pool3d(belief, steps)
 
 
 def divergence(log_probability: Tensor, belief: Tensor) -> Tensor:

@@ -42,12 +42,19 @@ def mean_over_cells(values: Tensor, weight: Tensor) -> Tensor:
     return total / (count * values.shape[1]).clamp(min=_TINY)
 
 
-def known_share(label: Tensor, stride: int) -> Tensor:
-    """Share of annotated voxels in each latent cell, (B, D, H, W) to (B, 1, d, h, w).
+def known_share(label: Tensor, cell: tuple[int, int, int]) -> Tensor:
+    """Share of annotated voxels in each latent cell.
 
     A code of a mask says as much about a cell as is known of it.
+
+    Args:
+        label: (B, D, H, W) class index, 255 where not annotated.
+        cell: its voxels along each axis.
+
+    Returns:
+        (B, 1, d, h, w), 0 to 1.
     """
-    return functional.avg_pool3d((label != NOT_ANNOTATED).unsqueeze(1).float(), stride)
+    return functional.avg_pool3d((label != NOT_ANNOTATED).unsqueeze(1).float(), cell)
 
 
 def known_classes(label: Tensor, num_classes: int) -> Tensor:

@@ -69,7 +69,8 @@ def deep_dice_ce(scales: tuple[Tensor, ...], label: Tensor) -> Tensor:
     Coarse labels are picked at voxel centers (nearest), so that a 255 never turns into a class.
 
     Args:
-        scales: logits, coarse to fine, (B, K, D / s, H / s, W / s) with s = ..., 4, 2, 1.
+        scales: logits, coarse to fine, (B, K, D / s, H / s, W / s) with s = ..., 4, 2, 1 (less along axes that the
+            network halves late).
         label: (B, D, H, W) class index, 255 where not annotated.
     """
     weights = [2.0 ** (index + 1 - len(scales)) for index in range(len(scales))]
@@ -81,8 +82,9 @@ def shrink_label(label: Tensor, logits: Tensor) -> Tensor:
     """The label on a coarser scale's grid, (B, D / s, H / s, W / s)."""
     if label.shape[1:] == logits.shape[2:]:
         return label
-    step = label.shape[1] // logits.shape[2]
-    return label[:, step // 2 :: step, step // 2 :: step, step // 2 :: step]
+    steps = [fine // coarse for fine, coarse in zip(label.shape[1:], logits.shape[2:], strict=True)]
+    deep, high, wide = (slice(step // 2, None, step) for step in steps)
+    return label[:, deep, high, wide]
 
 
 def _error_sums(log_probability: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:

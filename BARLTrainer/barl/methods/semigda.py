@@ -36,7 +36,7 @@ from barl.methods.common.ramps import sigmoid_ramp
 from barl.methods.protocol import Batch, LossTerms, Progress
 from barl.networks import NetworkSettings
 from barl.networks.adapters import SkipAdapters
-from barl.networks.latent import LATENT_STRIDE, Gaussian, LatentDecoder, MaskEncoder
+from barl.networks.latent import LATENT_LEVEL, Gaussian, LatentDecoder, MaskEncoder
 from barl.networks.latent_encoders import Encoded, MappingEncoder, ResidualEncoder
 
 _NAMES = ("mapping", "residual")
@@ -154,7 +154,7 @@ class SemiGda:
         mask = self._mask_code(model, batch.label)
         codes = [_drawn(mask, 1.0), *(one.code.mean[:count] for one in encoded.values())]
         decoded = list(zip(*(scale.split(count) for scale in model.decoder(torch.cat(codes))), strict=True))
-        blurred = mean_over_cells(divergence_from_normal(*mask), known_share(batch.label, LATENT_STRIDE))
+        blurred = mean_over_cells(divergence_from_normal(*mask), self._known_share(batch.label))
         parts = {
             "supervised": _sum([self._supervised(logits, batch.label) for logits in decoded[1:]]),
             "masks": self._supervised(decoded[0], batch.label) + self.settings.normal_weight * blurred,
@@ -198,10 +198,13 @@ class SemiGda:
         code: Gaussian = model.mask_encoder(known_classes(label, model.decoder.num_classes))
         return code
 
+    def _known_share(self, label: Tensor) -> Tensor:
+        return known_share(label, self.network.halvings.shrink(LATENT_LEVEL))
+
     def _alignment(self, encoded: Mapping[str, Encoded], mask: Gaussian, batch: Batch, progress: Progress) -> Tensor:
         """Both codes with the mask's where it is known, and with each other on unlabeled patches."""
         count = len(batch.label)
-        known = known_share(batch.label, LATENT_STRIDE)
+        known = self._known_share(batch.label)
         weight = self._unlabeled_weight(progress)
         losses = []
         for name, one in encoded.items():

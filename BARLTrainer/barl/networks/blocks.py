@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from barl.networks.halvings import Triple
 from barl.networks.recomputed import normalized_relu, sparing
 
 Normalization = Literal["instance", "batch"]
@@ -78,83 +79,87 @@ class Conv(nn.Conv3d):
 
 
 class UpConv(nn.ConvTranspose3d):
-    """A transposed convolution, 2 x 2 x 2 and of stride 2, that does not keep what can be computed again."""
+    """A transposed convolution as long as its stride, that does not keep what can be computed again."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels, 2, stride=2, bias=False)
+    def __init__(self, in_channels: int, out_channels: int, stride: Triple) -> None:
+        super().__init__(in_channels, out_channels, stride, stride=stride, bias=False)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """(B, C, D, H, W) to (B, C', 2 D, 2 H, 2 W)."""
+        """(B, C, D, H, W) to (B, C', D, H, W times the stride)."""
         with sparing(x):
             return super().forward(x, output_size)
 
 
 class Conv3(Conv):
-    """A 3 x 3 x 3 convolution with padding 1 that is safe in bfloat16 on a CPU.
+    """A padded convolution, 3 voxels long or 1 along an axis that is passed by, safe in bfloat16 on a CPU.
 
     oneDNN (as of torch 2.13) leaves parts of the bfloat16 weight gradient unwritten when the input is exactly two
     slices deep: the gradient then holds whatever lay in that memory. Those inputs, which only the deepest level ever
     has, get their padding as slices of their own. ``Testing/Engine/test_networks.py`` shows the fault and its absence.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel: Triple, stride: Triple = (1, 1, 1)) -> None:
+        around = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
         # The normalization that follows subtracts any bias again.
-        super().__init__(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+        super().__init__(in_channels, out_channels, kernel, stride=stride, padding=around, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, D, H, W) to (B, C', D / stride, H / stride, W / stride)."""
-        if x.device.type == "cpu" and x.shape[2] == 2:
+        """(B, C, D, H, W) to (B, C', D, H, W over the stride)."""
+        if x.device.type == "cpu" and x.shape[2] == 2 and self.kernel_size[0] == 3:
             deeper = functional.pad(x, (0, 0, 0, 0, 1, 1))
-            return functional.conv3d(deeper, self.weight, None, self.stride, (0, 1, 1))
+            around = (0, self.kernel_size[1] // 2, self.kernel_size[2] // 2)
+            return functional.conv3d(deeper, self.weight, None, self.stride, around)
         return super().forward(x)
 
 
 class ConvStack(nn.Sequential):
-    """``depth`` times 3 x 3 x 3 convolution, normalization, ReLU; keeps the resolution."""
+    """``depth`` times convolution, normalization, ReLU; keeps the resolution."""
 
-    def __init__(self, depth: int, in_channels: int, out_channels: int, kind: Normalization) -> None:
+    def __init__(self, depth: int, in_channels: int, out_channels: int, kind: Normalization, kernel: Triple) -> None:
         layers: list[nn.Module] = []
         for index in range(depth):
             layers += [
-                Conv3(in_channels if index == 0 else out_channels, out_channels),
+                Conv3(in_channels if index == 0 else out_channels, out_channels, kernel),
                 *norm_relu(kind, out_channels),
             ]
         super().__init__(*layers)
 
 
 class Down(nn.Sequential):
-    """Half the resolution by a 2 x 2 x 2 convolution of stride 2."""
+    """A coarser grid, by a convolution as long as its stride."""
 
-    def __init__(self, in_channels: int, out_channels: int, kind: Normalization) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kind: Normalization, stride: Triple) -> None:
         super().__init__(
-            Conv(in_channels, out_channels, 2, stride=2, bias=False),
+            Conv(in_channels, out_channels, stride, stride=stride, bias=False),
             *norm_relu(kind, out_channels),
         )
 
 
 class Up(nn.Sequential):
-    """Double the resolution by a 2 x 2 x 2 transposed convolution of stride 2."""
+    """A finer grid, by a transposed convolution as long as its stride."""
 
-    def __init__(self, in_channels: int, out_channels: int, kind: Normalization) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kind: Normalization, stride: Triple) -> None:
         super().__init__(
-            UpConv(in_channels, out_channels),
+            UpConv(in_channels, out_channels, stride),
             *norm_relu(kind, out_channels),
         )
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 x 3 convolutions around a shortcut (He et al. 2016, https://arxiv.org/abs/1512.03385)."""
+    """Two convolutions around a shortcut (He et al. 2016, https://arxiv.org/abs/1512.03385)."""
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, kind: Normalization) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kind: Normalization, kernel: Triple, stride: Triple = (1, 1, 1)
+    ) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            Conv3(in_channels, out_channels, stride),
+            Conv3(in_channels, out_channels, kernel, stride),
             *norm_relu(kind, out_channels),
-            Conv3(out_channels, out_channels),
+            Conv3(out_channels, out_channels, kernel),
             norm(kind, out_channels),
         )
         self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or in_channels != out_channels:
+        if stride != (1, 1, 1) or in_channels != out_channels:
             self.shortcut = nn.Sequential(
                 Conv(in_channels, out_channels, 1, stride=stride, bias=False),
                 norm(kind, out_channels),
@@ -162,6 +167,6 @@ class ResidualBlock(nn.Module):
         self.activation = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, D, H, W) to (B, C', D / stride, H / stride, W / stride)."""
+        """(B, C, D, H, W) to (B, C', D, H, W over the stride)."""
         out: Tensor = self.activation(self.body(x) + self.shortcut(x))
         return out

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from barl.networks.blocks import Conv, ConvStack, Normalization, Up
+from barl.networks.halvings import Halvings
 from barl.networks.recomputed import added
-
-STRIDE = 16
-"""The deepest encoder level sees one sixteenth of the resolution: patch sizes are multiples of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +19,7 @@ class Taps:
     """What a network shows of its decoder, coarse to fine."""
 
     logits: tuple[Tensor, ...]
-    """One (B, K, D / s, H / s, W / s) a scale, s = 8, 4, 2, 1."""
+    """One (B, K, D / s, H / s, W / s) a scale, s = 8, 4, 2, 1; less along an axis that is halved late."""
 
     half_features: Tensor
     """(B, 2 * base, D / 2, H / 2, W / 2): features of the half-resolution block."""
@@ -45,14 +43,17 @@ class Decoder(nn.Module):
         base: channels at full resolution.
         kind: normalization.
         dropout: share of channels dropped before the last head.
+        halvings: of the encoder, which are taken back here.
     """
 
-    def __init__(self, num_classes: int, base: int, kind: Normalization, dropout: float) -> None:
+    def __init__(self, num_classes: int, base: int, kind: Normalization, dropout: float, halvings: Halvings) -> None:
         super().__init__()
         widths = [16 * base, 8 * base, 4 * base, 2 * base, base]
         depths = [3, 3, 2, 1]
-        self.ups = nn.ModuleList(Up(widths[i], widths[i + 1], kind) for i in range(4))
-        self.blocks = nn.ModuleList(ConvStack(depths[i], widths[i + 1], widths[i + 1], kind) for i in range(4))
+        self.ups = nn.ModuleList(Up(widths[i], widths[i + 1], kind, halvings.stride(3 - i)) for i in range(4))
+        self.blocks = nn.ModuleList(
+            ConvStack(depths[i], widths[i + 1], widths[i + 1], kind, halvings.kernel(3 - i)) for i in range(4)
+        )
         self.heads = nn.ModuleList(Conv(width, num_classes, 1) for width in widths[1:])
         self.dropout = nn.Dropout3d(dropout)
 

@@ -19,8 +19,8 @@ from barl.networks.adapters import SkipAdapters
 from barl.networks.blocks import ConvStack, Down, Up
 from barl.networks.network import NetworkSettings, init_weights
 
-LATENT_STRIDE = 8
-"""Edge of a latent cell in voxels, as in the published system."""
+LATENT_LEVEL = 3
+"""Halvings down to the latent grid: cells of 8 voxels' edge, as in the published system."""
 
 _MOST = 6.0
 """Largest logarithm of a variance in size: e^-6 to e^6 is all there is, and none of it overflows."""
@@ -95,13 +95,16 @@ class MaskEncoder(nn.Module):
         kind, base = settings.normalization, settings.base_filters
         layers: list[nn.Module] = []
         widths = [num_classes, base, 2 * base, 4 * base]
-        for before, after in pairwise(widths):
-            layers += [Down(before, after, kind), ConvStack(1, after, after, kind)]
+        for level, (before, after) in enumerate(pairwise(widths)):
+            layers += [
+                Down(before, after, kind, settings.halvings.stride(level)),
+                ConvStack(1, after, after, kind, settings.halvings.kernel(level + 1)),
+            ]
         self.body = nn.Sequential(*layers)
         for part in self.body.modules():
             if isinstance(part, nn.InstanceNorm3d | nn.BatchNorm3d):
                 part.eps = _LEAST_VARIANCE
-        self.shares = nn.AvgPool3d(LATENT_STRIDE)
+        self.shares = nn.AvgPool3d(settings.halvings.shrink(LATENT_LEVEL))
         init_weights(self)
         self.head = GaussianHead(widths[-1] + num_classes, latent_channels)
 
@@ -124,12 +127,16 @@ class LatentDecoder(nn.Module):
     def __init__(self, num_classes: int, latent_channels: int, settings: NetworkSettings) -> None:
         super().__init__()
         self.num_classes = num_classes
-        kind, base = settings.normalization, settings.base_filters
+        kind, base, halvings = settings.normalization, settings.base_filters, settings.halvings
         widths = [8 * base, 4 * base, 2 * base, base]
         self.entry = nn.Conv3d(latent_channels, widths[0], 1)
-        self.ups = nn.ModuleList(Up(before, after, kind) for before, after in pairwise(widths))
+        self.ups = nn.ModuleList(
+            Up(before, after, kind, halvings.stride(2 - index))
+            for index, (before, after) in enumerate(pairwise(widths))
+        )
         self.blocks = nn.ModuleList(
-            ConvStack(depth, width, width, kind) for depth, width in zip((2, 2, 2, 1), widths, strict=True)
+            ConvStack(depth, width, width, kind, halvings.kernel(3 - index))
+            for index, (depth, width) in enumerate(zip((2, 2, 2, 1), widths, strict=True))
         )
         self.dropout = nn.Dropout3d(settings.dropout)
         self.heads = nn.ModuleList(nn.Conv3d(width, num_classes, 1) for width in widths)

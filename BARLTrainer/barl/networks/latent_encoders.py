@@ -15,12 +15,11 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
-from barl.errors import SettingsError
-from barl.networks.blocks import ConvStack, Down, Normalization, ResidualBlock, Up, norm, norm_relu
-from barl.networks.decoder import STRIDE
-from barl.networks.latent import Gaussian, GaussianHead
-from barl.networks.network import NetworkSettings, init_weights
-from barl.networks.res_vnet import RESNET34
+from barl.networks.blocks import ConvStack, Down, Normalization, ResidualBlock, Up, norm
+from barl.networks.halvings import Halvings
+from barl.networks.latent import LATENT_LEVEL, Gaussian, GaussianHead
+from barl.networks.network import NetworkSettings, check_patch, init_weights
+from barl.networks.res_vnet import RESNET34, stages, stem
 
 _HEADS = 4
 
@@ -49,19 +48,23 @@ class MappingEncoder(nn.Module):
         kind, base = settings.normalization, settings.base_filters
         widths = [base, 2 * base, 4 * base, 8 * base]
         depths = (1, 1, 2, 2)
+        halvings = settings.halvings
         self.blocks = nn.ModuleList(
-            ConvStack(depth, in_channels if level == 0 else width, width, kind)
+            ConvStack(depth, in_channels if level == 0 else width, width, kind, halvings.kernel(level))
             for level, (depth, width) in enumerate(zip(depths, widths, strict=True))
         )
-        self.downs = nn.ModuleList(Down(before, after, kind) for before, after in pairwise(widths))
-        self.mapping = LatentMapping(8 * base, kind)
+        self.downs = nn.ModuleList(
+            Down(before, after, kind, halvings.stride(level)) for level, (before, after) in enumerate(pairwise(widths))
+        )
+        self.mapping = LatentMapping(8 * base, kind, halvings)
+        self.halvings = halvings
         self.dropout = nn.Dropout3d(settings.dropout)
         init_weights(self)
         self.head = GaussianHead(8 * base, latent_channels)
 
     def forward(self, x: Tensor) -> Encoded:
         """(B, C, D, H, W) to a code and skips."""
-        _check_size(x)
+        check_patch(x, self.halvings)
         skips = [self.blocks[0](x)]
         for down, block in zip(self.downs, self.blocks[1:], strict=True):
             skips.append(block(down(skips[-1])))
@@ -71,13 +74,14 @@ class MappingEncoder(nn.Module):
 class LatentMapping(nn.Module):
     """A residual U-Net of one level on the latent grid; attention where the grid is coarsest."""
 
-    def __init__(self, channels: int, kind: Normalization) -> None:
+    def __init__(self, channels: int, kind: Normalization, halvings: Halvings) -> None:
         super().__init__()
-        self.before = ResidualBlock(channels, channels, 1, kind)
-        self.down = ResidualBlock(channels, 2 * channels, 2, kind)
+        kernel, stride = halvings.kernel(LATENT_LEVEL), halvings.stride(LATENT_LEVEL)
+        self.before = ResidualBlock(channels, channels, kind, kernel)
+        self.down = ResidualBlock(channels, 2 * channels, kind, halvings.kernel(LATENT_LEVEL + 1), stride)
         self.attention = SelfAttention(2 * channels, kind)
-        self.up = Up(2 * channels, channels, kind)
-        self.after = ResidualBlock(channels, channels, 1, kind)
+        self.up = Up(2 * channels, channels, kind, stride)
+        self.after = ResidualBlock(channels, channels, kind, kernel)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, d, h, w) to the same shape."""
@@ -123,30 +127,18 @@ class ResidualEncoder(nn.Module):
         stage_blocks: Sequence[int] = RESNET34[:3],
     ) -> None:
         super().__init__()
-        kind, base = settings.normalization, settings.base_filters
-        self.stem = nn.Sequential(nn.Conv3d(in_channels, base, 7, padding=3, bias=False), *norm_relu(kind, base))
-        self.stages = nn.ModuleList(
-            _stage(base * 2**level, base * 2 ** (level + 1), blocks, kind) for level, blocks in enumerate(stage_blocks)
-        )
-        self.mixing = ConvStack(1, 8 * base, 8 * base, kind)
+        base, self.halvings = settings.base_filters, settings.halvings
+        self.stem = stem(in_channels, settings)
+        self.stages = stages(stage_blocks, settings)
+        self.mixing = ConvStack(1, 8 * base, 8 * base, settings.normalization, self.halvings.kernel(LATENT_LEVEL))
         self.dropout = nn.Dropout3d(settings.dropout)
         init_weights(self)
         self.head = GaussianHead(8 * base, latent_channels)
 
     def forward(self, x: Tensor) -> Encoded:
         """(B, C, D, H, W) to a code and skips."""
-        _check_size(x)
+        check_patch(x, self.halvings)
         skips = [self.stem(x)]
         for stage in self.stages:
             skips.append(stage(skips[-1]))
         return Encoded(self.head(self.dropout(self.mixing(skips[-1]))), tuple(skips))
-
-
-def _stage(in_channels: int, out_channels: int, blocks: int, kind: Normalization) -> nn.Sequential:
-    first = ResidualBlock(in_channels, out_channels, 2, kind)
-    return nn.Sequential(first, *(ResidualBlock(out_channels, out_channels, 1, kind) for _ in range(blocks - 1)))
-
-
-def _check_size(x: Tensor) -> None:
-    if any(size % STRIDE for size in x.shape[2:]):
-        raise SettingsError(f"patch sizes must be multiples of {STRIDE} voxels, got {tuple(x.shape[2:])}")

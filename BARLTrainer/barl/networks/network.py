@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from barl.errors import SettingsError
 from barl.networks.blocks import NORMALIZATIONS, Normalization
-from barl.networks.decoder import STRIDE, Decoder, Taps
+from barl.networks.decoder import Decoder, Taps
+from barl.networks.halvings import Halvings
 
 MAX_CLASSES = 32
 
@@ -27,13 +28,26 @@ class NetworkSettings:
     dropout: float = 0.0
     """Share of channels dropped at the bottleneck and before the head."""
 
+    late_halvings: tuple[int, ...] = ()
+    """How many of the first halvings of the grid pass slices, rows and columns by (D, H, W), where slices lie much
+    farther apart than pixels. Empty: a new training decides by the cohort's spacing; its model's card says how."""
+
     def __post_init__(self) -> None:
+        try:
+            _ = self.halvings
+        except ValueError as error:
+            raise SettingsError(str(error)) from None
         if self.normalization not in NORMALIZATIONS:
             raise SettingsError(f"normalization must be one of {NORMALIZATIONS}, got {self.normalization!r}")
         if not 4 <= self.base_filters <= 64:
             raise SettingsError(f"base_filters must be from 4 to 64, got {self.base_filters}")
         if not 0.0 <= self.dropout < 1.0:
             raise SettingsError(f"dropout must be from 0 up to, but not including, 1, got {self.dropout}")
+
+    @property
+    def halvings(self) -> Halvings:
+        """How the networks halve their grid; all axes alike where nothing is said."""
+        return Halvings(self.late_halvings or (0, 0, 0))
 
 
 class EncoderDecoder(nn.Module):
@@ -42,14 +56,18 @@ class EncoderDecoder(nn.Module):
     ``forward`` gives the finest logits only, as inference needs; ``taps`` gives every scale, as training does.
 
     Raises:
-        SettingsError: the number of classes is outside 2 to 32, or a patch is no multiple of 16 voxels.
+        SettingsError: the number of classes is outside 2 to 32, or a patch is no multiple of 16 voxels (less along an
+            axis that is halved late).
     """
 
     def __init__(self, num_classes: int, settings: NetworkSettings) -> None:
         super().__init__()
         if not 2 <= num_classes <= MAX_CLASSES:
             raise SettingsError(f"a network has 2 to {MAX_CLASSES} classes, background included, got {num_classes}")
-        self.decoder = Decoder(num_classes, settings.base_filters, settings.normalization, settings.dropout)
+        self.halvings = settings.halvings
+        self.decoder = Decoder(
+            num_classes, settings.base_filters, settings.normalization, settings.dropout, self.halvings
+        )
         self.bottleneck_dropout = nn.Dropout3d(settings.dropout)
 
     def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -68,10 +86,22 @@ class EncoderDecoder(nn.Module):
         return self.decoder.taps(bottom, skips)
 
     def _checked(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        if any(size % STRIDE for size in x.shape[2:]):
-            raise SettingsError(f"patch sizes must be multiples of {STRIDE} voxels, got {tuple(x.shape[2:])}")
+        check_patch(x, self.halvings)
         bottom, skips = self.encode(x)
         return self.bottleneck_dropout(bottom), skips
+
+
+def check_patch(x: Tensor, halvings: Halvings) -> None:
+    """Refuse a patch, (B, C, D, H, W), whose deepest level would hold parts of voxels.
+
+    Raises:
+        SettingsError: an extent is no multiple of what it is halved by.
+    """
+    multiples = halvings.shrink()
+    if any(size % multiple for size, multiple in zip(x.shape[2:], multiples, strict=True)):
+        alike = len(set(multiples)) == 1
+        wanted = f"multiples of {multiples[0]} voxels" if alike else f"multiples of {multiples} voxels"
+        raise SettingsError(f"patch sizes must be {wanted}, got {tuple(x.shape[2:])}")
 
 
 def init_weights(module: nn.Module) -> None:

@@ -6,9 +6,11 @@ The pairing is that of MCF (Wang et al. 2023, https://doi.org/10.1109/CVPR52729.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
-from barl.networks.blocks import Normalization, ResidualBlock, norm_relu
+from barl.networks.blocks import ResidualBlock, norm_relu
 from barl.networks.network import EncoderDecoder, NetworkSettings, init_weights
 
 RESNET34 = (3, 4, 6, 3)
@@ -33,12 +35,8 @@ class ResVNet(EncoderDecoder):
         stage_blocks: tuple[int, int, int, int] = RESNET34,
     ) -> None:
         super().__init__(num_classes, settings)
-        kind = settings.normalization
-        base = settings.base_filters
-        self.stem = nn.Sequential(nn.Conv3d(in_channels, base, 7, padding=3, bias=False), *norm_relu(kind, base))
-        self.stages = nn.ModuleList(
-            _stage(base * 2**level, base * 2 ** (level + 1), blocks, kind) for level, blocks in enumerate(stage_blocks)
-        )
+        self.stem = stem(in_channels, settings)
+        self.stages = stages(stage_blocks, settings)
         init_weights(self)
 
     def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -51,6 +49,21 @@ class ResVNet(EncoderDecoder):
         return skips[-1], skips[:-1]
 
 
-def _stage(in_channels: int, out_channels: int, blocks: int, kind: Normalization) -> nn.Sequential:
-    first = ResidualBlock(in_channels, out_channels, 2, kind)
-    return nn.Sequential(first, *(ResidualBlock(out_channels, out_channels, 1, kind) for _ in range(blocks - 1)))
+def stem(in_channels: int, settings: NetworkSettings) -> nn.Sequential:
+    """The first convolution, 7 voxels long, at full resolution."""
+    kind, base = settings.normalization, settings.base_filters
+    kernel = settings.halvings.kernel(0, 7)
+    around = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
+    return nn.Sequential(nn.Conv3d(in_channels, base, kernel, padding=around, bias=False), *norm_relu(kind, base))
+
+
+def stages(stage_blocks: Sequence[int], settings: NetworkSettings) -> nn.ModuleList:
+    """Stages of residual blocks, each of which halves first and has twice as many channels as the one before."""
+    return nn.ModuleList(_stage(level, blocks, settings) for level, blocks in enumerate(stage_blocks))
+
+
+def _stage(level: int, blocks: int, settings: NetworkSettings) -> nn.Sequential:
+    kind, before, halvings = settings.normalization, settings.base_filters * 2**level, settings.halvings
+    kernel = halvings.kernel(level + 1)
+    first = ResidualBlock(before, 2 * before, kind, kernel, halvings.stride(level))
+    return nn.Sequential(first, *(ResidualBlock(2 * before, 2 * before, kind, kernel) for _ in range(blocks - 1)))

@@ -23,13 +23,14 @@ class VNet(EncoderDecoder):
 
     def __init__(self, in_channels: int, num_classes: int, settings: NetworkSettings) -> None:
         super().__init__(num_classes, settings)
-        kind = settings.normalization
+        kind, halvings = settings.normalization, settings.halvings
         widths = [settings.base_filters * 2**level for level in range(5)]
         depths = [1, 2, 3, 3, 3]
         self.blocks = nn.ModuleList(
-            ConvStack(depths[i], in_channels if i == 0 else widths[i], widths[i], kind) for i in range(5)
+            ConvStack(depths[i], in_channels if i == 0 else widths[i], widths[i], kind, halvings.kernel(i))
+            for i in range(5)
         )
-        self.downs = nn.ModuleList(Down(widths[i], widths[i + 1], kind) for i in range(4))
+        self.downs = nn.ModuleList(Down(widths[i], widths[i + 1], kind, halvings.stride(i)) for i in range(4))
         init_weights(self)
 
     def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:

@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -280,13 +280,19 @@ def refuse_other_model(card: ModelCard, job: TrainingJob, labels: LabelTable) ->
     Raises:
         SettingsError: they belong to another method, network or label table.
     """
-    if card.method != job.method or card.network != job.network():
+    if card.method != job.method or not _same_networks(card.network, job.network()):
         raise other_networks(card, job)
     if card.labels != labels:
         raise SettingsError(
             f"The label table has changed since round {job.from_round}, so its weights do not fit. "
             "Start without a round to begin from."
         )
+
+
+def _same_networks(had: NetworkSettings, wished: NetworkSettings) -> bool:
+    """Whether weights fit; halvings that the wish leaves open are as they were."""
+    halvings = wished.halvings if wished.late_halvings else had.halvings
+    return had.halvings == halvings and replace(had, late_halvings=()) == replace(wished, late_halvings=())
 
 
 def other_networks(card: ModelCard, job: TrainingJob) -> SettingsError:

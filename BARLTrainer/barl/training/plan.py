@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,11 @@ from barl.imaging.preprocess import Recipe, choose_spacing
 from barl.inference.devices import Precision
 from barl.inference.model_folder import ModelCard
 from barl.inference.sliding_window import Size
-from barl.networks import STRIDE
+from barl.networks import Halvings, NetworkSettings, halvings_for
 from barl.presets import PRESETS
 from barl.records import format_stamp, read_fields
 from barl.training.job import TrainingJob
-from barl.training.memory import SMALLEST_AXIS, Step, patch_within
+from barl.training.memory import Step, patch_within
 from barl.training.sides import names_a_side
 
 FORMAT_VERSION = 1
@@ -42,6 +42,9 @@ class Plan:
     spacing_mm: Triple
     """D, H, W of the prepared grid."""
 
+    late_halvings: tuple[int, ...]
+    """Of the networks, see :class:`barl.networks.Halvings`."""
+
     patch_size_voxels: Size
     labeled_patches: int
     unlabeled_patches: int
@@ -56,6 +59,7 @@ class Plan:
         return format_stamp(FORMAT_VERSION) | {
             "recipe": self.recipe.to_json(),
             "spacing_mm": list(self.spacing_mm),
+            "late_halvings": list(self.late_halvings),
             "patch_size_voxels": list(self.patch_size_voxels),
             "labeled_patches": self.labeled_patches,
             "unlabeled_patches": self.unlabeled_patches,
@@ -70,6 +74,7 @@ class Plan:
         return cls(
             recipe=Recipe.from_json(value["recipe"]),
             spacing_mm=_triple(value["spacing_mm"]),
+            late_halvings=_size(value.get("late_halvings", (0, 0, 0))),  # Absent from rounds of earlier versions.
             patch_size_voxels=_size(value["patch_size_voxels"]),
             labeled_patches=int(value["labeled_patches"]),
             unlabeled_patches=int(value["unlabeled_patches"]),
@@ -77,6 +82,10 @@ class Plan:
             total_steps=value["total_steps"],
             mirror_left_right=bool(value["mirror_left_right"]),
         )
+
+    def network(self, wished: NetworkSettings) -> NetworkSettings:
+        """The settings of the networks, with what was left to the plan."""
+        return replace(wished, late_halvings=self.late_halvings)
 
 
 def make_plan(
@@ -109,14 +118,15 @@ def make_plan(
     training = job.training()
     labeled, unlabeled = training.labeled_patches, training.unlabeled_patches if needs_unlabeled else 0
     if before is None:
-        recipe, patch = _fresh(job, cohort, geometries, device)
+        recipe, halvings, patch = _fresh(job, cohort, geometries, device)
     else:
-        recipe, patch = before.recipe, before.patch_size_voxels
+        recipe, halvings, patch = before.recipe, before.network.halvings, before.patch_size_voxels
     assert recipe.spacing_dhw_mm is not None
     step = Step(patches=labeled + unlabeled, networks=networks, precision=precision)
     return Plan(
         recipe=recipe,
         spacing_mm=recipe.spacing_dhw_mm,
+        late_halvings=halvings.late,
         patch_size_voxels=patch_within(patch, step, job.memory_gib, device),
         labeled_patches=labeled,
         unlabeled_patches=unlabeled,
@@ -128,25 +138,35 @@ def make_plan(
 
 def _fresh(
     job: TrainingJob, cohort: Cohort, geometries: Sequence[Geometry], device: torch.device
-) -> tuple[Recipe, Size]:
+) -> tuple[Recipe, Halvings, Size]:
     preset = PRESETS[job.effective_preset]
     budget = preset.patch_voxels_gpu if device.type == "cuda" else preset.patch_voxels_cpu
     spacing, shape = _coarse_enough(geometries, budget * preset.patches_per_volume)
-    return Recipe.for_modality(cohort.modality, spacing), fit_patch(shape, spacing, budget)
+    wished = job.network()
+    halvings = wished.halvings if wished.late_halvings else halvings_for(spacing)
+    return Recipe.for_modality(cohort.modality, spacing), halvings, fit_patch(shape, spacing, budget, halvings)
 
 
-def fit_patch(shape: Size, spacing_mm: Triple, most_voxels: int) -> Size:
-    """The largest patch within a typical volume, multiples of 16, as cubic in millimetres as the volume allows.
+def fit_patch(shape: Size, spacing_mm: Triple, most_voxels: int, halvings: Halvings) -> Size:
+    """The largest patch within a typical volume that the networks can halve, as cubic in millimetres as it allows.
 
     Rounded down: a window that reaches beyond the volume sees invented voxels, and predicts worse for it.
+
+    Args:
+        shape: of a typical volume.
+        spacing_mm: D, H, W.
+        most_voxels: of a patch.
+        halvings: of the networks: 16 voxels along an axis become one, less where it is halved late.
     """
-    patch = [max(STRIDE, extent // STRIDE * STRIDE) for extent in shape]
+    steps = halvings.shrink()
+    patch = [max(step, extent // step * step) for step, extent in zip(steps, shape, strict=True)]
     while math.prod(patch) > most_voxels:
-        longest = max((a for a in range(3) if patch[a] > STRIDE), key=lambda a: patch[a] * spacing_mm[a])
-        patch[longest] -= STRIDE
-    if math.prod(patch) == STRIDE**3:
+        longest = max((a for a in range(3) if patch[a] > steps[a]), key=lambda a: patch[a] * spacing_mm[a])
+        patch[longest] -= steps[longest]
+    if math.prod(patch) == math.prod(steps):
         # Instance normalization needs more than one voxel at the deepest level.
-        patch[max(range(3), key=lambda a: shape[a])] = SMALLEST_AXIS
+        longest = max(range(3), key=lambda a: shape[a])
+        patch[longest] = 2 * steps[longest]
     return _size(patch)
 
 

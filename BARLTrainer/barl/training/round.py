@@ -70,6 +70,7 @@ def _train_and_predict(folder: Path, cohort: Cohort, job: TrainingJob, group: Gr
     _use_cores(group)
     method = make_method(job.method, job.method_settings(), job.network())
     plan = _plan(folder, cohort, job, method, group, reporter)
+    method = _planned(job, plan)
     data = prepare(cohort, _patches(plan, group.share.count), method.num_branches, group.device, reporter)
     group.from_leader(data.fingerprint())
     training, live = _training(folder, cohort, job, plan, method, data, group, reporter)
@@ -101,7 +102,7 @@ def _follow(folder: Path, cohort: Cohort, job: TrainingJob, group: Group) -> Non
     plan = _patches(plan, group.share.filled)
     _use_cores(group)
     reporter = SilentReporter(folder)
-    method = make_method(job.method, job.method_settings(), job.network())
+    method = _planned(job, plan)
     data = prepare(cohort, _patches(plan, group.share.count), method.num_branches, group.device, reporter)
     if data.fingerprint() != leaders:
         raise JobError(
@@ -110,6 +111,10 @@ def _follow(folder: Path, cohort: Cohort, job: TrainingJob, group: Group) -> Non
         )
     training, _ = _training(folder, cohort, job, plan, method, data, group, reporter)
     train(training, CheckpointFile(JobFolder(folder).checkpoints), reporter)
+
+
+def _planned(job: TrainingJob, plan: Plan) -> Method[Any]:
+    return make_method(job.method, job.method_settings(), plan.network(job.network()))
 
 
 def _use_cores(group: Group) -> None:
@@ -136,6 +141,11 @@ def _plan(
         f"{job.method} on {device}: voxels of {spacing} mm, patches of {patch} voxels, "
         f"{plan.labeled_patches} labeled and {plan.unlabeled_patches} unlabeled a step; {plan.precision.reason}."
     )
+    for axis, late in zip(("slices", "rows", "columns"), plan.late_halvings, strict=True):
+        if late:
+            reporter.log(
+                f"The {axis} lie far apart: the networks leave them as they are {late} times while they halve."
+            )
     return plan
 
 
@@ -295,7 +305,7 @@ def _card(cohort: Cohort, job: TrainingJob, plan: Plan, training: Training) -> M
         method=job.method,
         # All of them: a later version may have other defaults.
         settings=asdict(training.method.settings),
-        network=job.network(),
+        network=plan.network(job.network()),
         labels=cohort.labels,
         recipe=plan.recipe,
         patch_size_voxels=plan.patch_size_voxels,
