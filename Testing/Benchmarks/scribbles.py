@@ -64,6 +64,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--method", default="barl")
     parser.add_argument("--base", type=int, default=16, help="filters of the network at full resolution")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="as `barl train` takes them")
     parser.add_argument("--device", default="auto")
     return parser.parse_args()
 
@@ -71,7 +72,8 @@ def _arguments() -> argparse.Namespace:
 def _budget(arguments: argparse.Namespace, kind: str) -> str:
     """What a result depends on, but for the seed and the held-out cases."""
     unlabeled = "all" if arguments.unlabeled is None else arguments.unlabeled
-    return f"{kind}-{arguments.cases}-{unlabeled}-{arguments.method}-{arguments.base}-{arguments.steps}"
+    parts = [kind, arguments.cases, unlabeled, arguments.method, arguments.base, arguments.steps, *arguments.set]
+    return "-".join(map(str, parts))
 
 
 def _run(images: Sequence[Path], kind: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -82,7 +84,8 @@ def _run(images: Sequence[Path], kind: str, seed: int, arguments: argparse.Names
     note = arguments.out / f"{_budget(arguments, kind)}-{seed}.round"
     if not note.is_file():
         wish = {"method": arguments.method, "seed": seed, "steps": arguments.steps, "device": arguments.device}
-        wish |= {"preset": "quick", "predict": False, "settings": {"network.base_filters": arguments.base}}
+        settings = {"network.base_filters": arguments.base} | dict(pair.split("=", 1) for pair in arguments.set)
+        wish |= {"preset": "quick", "predict": False, "settings": settings}
         note.write_text(create(cohort.folder, wish).name, encoding="utf-8")
     folder = cohort.folder / "rounds" / note.read_text(encoding="utf-8")
     finish(folder)
@@ -135,7 +138,7 @@ def _table(arguments: argparse.Namespace) -> str:
         "|---" * (4 + len(NAMES)) + "|",
     ]
     for kind in KINDS:
-        paths = sorted(arguments.out.glob(f"{_budget(arguments, kind)}-*.json"))
+        paths = sorted(arguments.out.glob(f"{_budget(arguments, kind)}-[0-9]*.json"))
         runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
         if runs:
             means = [statistics.mean(run["dice"][name] for run in runs) for name in NAMES]
