@@ -41,14 +41,18 @@ def _still_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def a_cohort(tmp_path: Path) -> Cohort:
     """Three volumes with a bright box, of which the first is annotated."""
+    return made(tmp_path, GRID)
+
+
+def made(folder: Path, grid: Geometry) -> Cohort:
     labels = LabelTable.from_names(["box"])
-    cohort = Cohort.create(tmp_path / "Kohorte", name="K", modality=Modality.CBCT, labels=labels)
+    cohort = Cohort.create(folder / "Kohorte", name="K", modality=Modality.CBCT, labels=labels)
     for number in range(3):
-        array = np.random.default_rng(number).normal(0, 20, GRID.shape)
+        array = np.random.default_rng(number).normal(0, 20, grid.shape)
         array[6:16, 8:18, 10:22] += 500
-        path = tmp_path / "images" / f"P{number}.nrrd"
+        path = folder / "images" / f"P{number}.nrrd"
         path.parent.mkdir(exist_ok=True)
-        write_volume(path, array.astype(np.int16), GRID)
+        write_volume(path, array.astype(np.int16), grid)
         cohort.add_case(path, case_id=f"P{number}")
     annotate(cohort, "P0", box=(slice(6, 16), slice(8, 18), slice(10, 22)))
     return cohort
@@ -95,7 +99,22 @@ def test_a_round_starts_from_the_weights_and_the_voxels_of_an_earlier_one(a_coho
     for key, value in before.items():
         torch.testing.assert_close(after[key], value)
     assert cards[0].recipe == cards[1].recipe
+    assert cards[0].network == cards[1].network
     assert cards[1].training["from_round"] == 1
+
+
+def test_thick_slices_are_halved_late_from_the_training_to_the_prediction(tmp_path: Path) -> None:
+    thick = made(tmp_path, dataclasses.replace(GRID, spacing_mm=(0.5, 0.5, 3.0)))
+    job = round_of(thick, predict=True)
+    card = read_card(job.model)
+    assert (card.network.late_halvings, card.patch_size_voxels[0]) == ((2, 0, 0), 24)
+    (told,) = [event["message"] for event in logs_of(job) if "lie far apart" in event["message"]]
+    assert told == "The slices lie far apart: the networks leave them as they are 2 times while they halve."
+    assert sorted(path.name for path in job.predictions.glob("*.seg.nrrd")) == ["P1.seg.nrrd", "P2.seg.nrrd"]
+    again = round_of(thick, from_round=1)
+    assert read_card(again.model).network == card.network
+    with pytest.raises(SettingsError, match="other networks than this round asks for"):
+        round_of(thick, from_round=1, settings={**SMALL, "network.late_halvings": "0,0,0"})
 
 
 @pytest.mark.parametrize("change", [{"method": "mean_teacher"}, {"settings": {**SMALL, "network.base_filters": 6}}])
