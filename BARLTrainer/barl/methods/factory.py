@@ -50,9 +50,7 @@ def _typed(key: str, value: Any, default: Any) -> Any:
     if isinstance(default, bool):
         return _as_bool(key, value)
     if isinstance(default, tuple):
-        items = value.split(",") if isinstance(value, str) else value
-        like = default[0] if default else 0
-        return tuple(_typed(key, item, like) for item in items if item != "")
+        return _as_numbers(key, value)
     if isinstance(default, int | float):
         return _as_number(key, value, type(default))
     if not isinstance(value, str):
@@ -66,6 +64,14 @@ def _as_bool(key: str, value: Any) -> bool:
     if chosen is None:
         raise SettingsError(f"{key} must be true or false, got {value!r}")
     return chosen
+
+
+def _as_numbers(key: str, value: Any) -> tuple[int, ...]:
+    items = value.split(",") if isinstance(value, str) else value
+    try:
+        return tuple(int(_as_number(key, item, int)) for item in items if item != "")
+    except (SettingsError, TypeError):
+        raise SettingsError(f"{key} must be whole numbers with commas between them, got {value!r}") from None
 
 
 def _as_number(key: str, value: Any, kind: type[int] | type[float]) -> int | float:

@@ -34,8 +34,10 @@ class Halvings:
 
     def __post_init__(self) -> None:
         if len(self.late) != 3 or not all(0 <= count <= _MOST_LATE for count in self.late) or min(self.late) > 0:
+            got = ",".join(map(str, self.late))
             raise ValueError(
-                f"late_halvings must be three numbers from 0 to {_MOST_LATE}, one of them 0, got {self.late}"
+                f"late_halvings must be three numbers from 0 to {_MOST_LATE} for slices, rows and columns, one of them "
+                f"0, such as 2,0,0; got {got}"
             )
 
     def stride(self, level: int) -> Triple:
