@@ -154,6 +154,7 @@ def _trained(folder: Path, arguments: argparse.Namespace, device: torch.device) 
         labeled_patches=4,
         unlabeled_patches=0,
         foreground_share=0.67,
+        least_foreground_share=0.67,
         views=ViewSettings(),
     )
     sampler, stepper = Sampler(labeled, [], settings, chance), Stepper(method, model, TrainingSettings(), device)

@@ -324,6 +324,7 @@ class Ours:
             labeled_patches=options["labeled"],
             unlabeled_patches=options["unlabeled"] if self.method.needs_unlabeled else 0,
             foreground_share=TrainingSettings().foreground_share,
+            least_foreground_share=TrainingSettings().least_foreground_share,
             views=ViewSettings(),
         )
 

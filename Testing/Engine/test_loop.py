@@ -128,6 +128,7 @@ def a_real_training(clock: HandClock, *, bf16: bool, killed_at: int | None = Non
         labeled_patches=1,
         unlabeled_patches=1,
         foreground_share=0.5,
+        least_foreground_share=0.5,
         views=ViewSettings(),
     )
     sampler = Sampler([labeled_case("A", made[0], labels[0], CPU)], [unlabeled_case("B", made[1], CPU)], asked, chance)

@@ -34,6 +34,7 @@ def a_volume(*labels: np.ndarray) -> Sampler:
         labeled_patches=200,
         unlabeled_patches=0,
         foreground_share=0.67,
+        least_foreground_share=0.67,
         views=ViewSettings(),
     )
     cases = [labeled_case(f"P{index}", image, label, CPU) for index, label in enumerate(labels)]

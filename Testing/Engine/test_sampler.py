@@ -43,6 +43,7 @@ def settings(
     labeled: int = 1,
     unlabeled: int = 1,
     foreground: float = 0.5,
+    least: float = 1.0,
     views: ViewSettings = STILL,
 ) -> SamplerSettings:
     return SamplerSettings(
@@ -51,6 +52,7 @@ def settings(
         labeled_patches=labeled,
         unlabeled_patches=unlabeled,
         foreground_share=foreground,
+        least_foreground_share=least,
         views=views,
     )
 
@@ -285,9 +287,9 @@ def test_without_unlabeled_cases_or_patches_the_views_are_empty(cpu: torch.devic
     assert batch.weak.shape == batch.strong.shape == (0, 1, 8, 8, 8)
 
 
-def centers(case: ResidentCase, foreground: float, count: int = 300) -> Counter[int]:
+def centers(case: ResidentCase, foreground: float, count: int = 300, *, least: float = 1.0) -> Counter[int]:
     """How often a patch's center voxel has which label."""
-    asked = settings((4, 4, 4), labeled=count, unlabeled=0, foreground=foreground, views=STILL)
+    asked = settings((4, 4, 4), labeled=count, unlabeled=0, foreground=foreground, least=least, views=STILL)
     label = Sampler([case], [], asked, Chance(11, torch.device("cpu"))).next_batch().label
     return Counter(label[:, 2, 2, 2].tolist())
 
@@ -307,6 +309,26 @@ def test_the_share_of_foreground_patches_is_as_set() -> None:
     drawn = centers(a_case(label), foreground=0.3)
     assert 60 < drawn[1] < 120
     assert drawn[0] + drawn[1] == 300
+
+
+@pytest.mark.parametrize(
+    ("slices", "drawn"),
+    [(1, 0.8 - 0.6 / 2), (2, 0.2), (8, 0.2)],
+    ids=["a twentieth of the voxels", "a tenth", "four tenths"],
+)
+def test_a_common_class_is_looked_for_less_often_than_a_rare_one(slices: int, drawn: float) -> None:
+    label = np.zeros((20, 12, 12), np.uint8)
+    label[4 : 4 + slices] = 1
+    by_chance = slices / 20
+    found = centers(a_case(label), foreground=0.8, least=0.2, count=3000)[1] / 3000
+    assert found == pytest.approx(drawn + (1 - drawn) * by_chance, abs=0.03)
+
+
+def test_the_rarest_class_decides_how_often_all_are_looked_for() -> None:
+    label = np.zeros((20, 12, 12), np.uint8)
+    label[4:12], label[14, 5, 4:6] = 1, 2
+    found = centers(a_case(label), foreground=0.8, least=0.2, count=3000)[2] / 3000
+    assert found == pytest.approx(0.8 / 2, abs=0.03)
 
 
 @pytest.mark.parametrize("foreground", [0.0, 0.5, 1.0])

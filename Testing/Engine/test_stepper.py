@@ -181,6 +181,7 @@ def test_frozen_parameters_are_left_out() -> None:
         ("labeled_patches", 0),
         ("unlabeled_patches", 65),
         ("foreground_share", 1.1),
+        ("least_foreground_share", -0.1),
     ],
 )
 def test_training_settings_outside_the_bounds_are_refused_by_name(setting: str, value: float) -> None:

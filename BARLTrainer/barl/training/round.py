@@ -220,6 +220,7 @@ class _Shrinking:
             labeled_patches=self.plan.labeled_patches,
             unlabeled_patches=self.plan.unlabeled_patches,
             foreground_share=training.foreground_share,
+            least_foreground_share=training.least_foreground_share,
             views=replace(self._job.views(), mirror_left_right=self.plan.mirror_left_right),
         )
         return Sampler(self._data.labeled, self._data.unlabeled, settings, self._chance, self._share)

@@ -32,7 +32,12 @@ class TrainingSettings:
     """Unlabeled patches in a step, beside the labeled ones; a method without unlabeled terms draws none."""
 
     foreground_share: float = 0.67
-    """Share of labeled patches centered on a voxel of a class drawn evenly; the rest lies anywhere annotated."""
+    """Share of labeled patches centered on a voxel of a class drawn evenly, where the rarest class is next to nothing
+    of what is annotated; the rest lies anywhere annotated. Small structures are found late without it."""
+
+    least_foreground_share: float = 0.33
+    """That share where the rarest class is a tenth of what is annotated or more (in between, in proportion). With more,
+    a network of few labels sees too little of what is no structure, and calls it one (docs/lab-notes.md)."""
 
     checkpoint_seconds: float = 45.0
     """Seconds between checkpoints: what a crash costs at most. Shorter ones cost time where the drive is slow."""
@@ -51,5 +56,6 @@ class TrainingSettings:
                 raise SettingsError(f"{name} must be from 1 to 64, got {getattr(self, name)}")
         if not 1 <= self.checkpoint_seconds <= 60:
             raise SettingsError(f"checkpoint_seconds must be from 1 to 60, got {self.checkpoint_seconds}")
-        if not 0 <= self.foreground_share <= 1:
-            raise SettingsError(f"foreground_share must be from 0 to 1, got {self.foreground_share}")
+        for name in ("foreground_share", "least_foreground_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingsError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
