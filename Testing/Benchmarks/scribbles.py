@@ -22,6 +22,7 @@ from typing import Any
 from finished_jobs import finish
 
 from barl.atomic import write_json
+from barl.cli.train import parse_settings
 from barl.cohort import Cohort, Coverage, CoverageKind, Label, LabelTable, Modality, Role, default_color
 from barl.evaluation import score_case
 from barl.imaging.annotations import import_annotation, load_annotation
@@ -64,7 +65,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--method", default="barl")
     parser.add_argument("--base", type=int, default=16, help="filters of the network at full resolution")
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="as `barl train` takes them")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as `barl train` takes it")
     parser.add_argument("--device", default="auto")
     return parser.parse_args()
 
@@ -84,7 +85,7 @@ def _run(images: Sequence[Path], kind: str, seed: int, arguments: argparse.Names
     note = arguments.out / f"{_budget(arguments, kind)}-{seed}.round"
     if not note.is_file():
         wish = {"method": arguments.method, "seed": seed, "steps": arguments.steps, "device": arguments.device}
-        settings = {"network.base_filters": arguments.base} | dict(pair.split("=", 1) for pair in arguments.set)
+        settings = {"network.base_filters": arguments.base} | parse_settings(arguments.set)
         wish |= {"preset": "quick", "predict": False, "settings": settings}
         note.write_text(create(cohort.folder, wish).name, encoding="utf-8")
     folder = cohort.folder / "rounds" / note.read_text(encoding="utf-8")

@@ -76,6 +76,13 @@ def test_the_labels_teach_both_networks_as_much_as_one_that_learns_alone(a_batch
     assert float(method.training_step(model, a_batch, START).terms["supervised"]) == pytest.approx(expected, rel=1e-5)
 
 
+def test_as_released_labels_teach_the_finest_scale_alone(a_batch: Batch) -> None:
+    method, model = built(NAME, {"as_released": True, "supervised_scales": 4})
+    found = gradients(model, method.training_step(model, a_batch, END).total)
+    heads = {part.split("decoder.heads.")[-1][0] for part in found if "decoder.heads." in part}
+    assert heads == {"3"}
+
+
 def test_as_released_has_neither_filter_nor_contrast_nor_ramp(a_batch: Batch) -> None:
     method, model = built(NAME, {"as_released": True})
     early, late = (method.training_step(model, a_batch, progress) for progress in (START, END))

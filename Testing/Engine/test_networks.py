@@ -78,7 +78,7 @@ def test_until_an_axis_is_halved_convolutions_look_at_one_slice() -> None:
 @pytest.mark.parametrize("network_class", NETWORKS)
 def test_a_patch_must_be_halved_as_often_as_its_axis(network_class: type[EncoderDecoder]) -> None:
     network = network_class(1, 2, replace(TINY, late_halvings=(2, 0, 0)))
-    with pytest.raises(SettingsError, match=r"multiples of \(4, 16, 16\) voxels, got \(6, 32, 32\)"):
+    with pytest.raises(SettingsError, match=r"multiples of 4 x 16 x 16 voxels, got \(6, 32, 32\)"):
         network(torch.randn(1, 1, 6, 32, 32))
 
 
@@ -103,7 +103,7 @@ def test_the_spacing_decides_which_axes_are_halved_late(
 
 @pytest.mark.parametrize("late", [(4, 0, 0), (-1, 0, 0), (1, 1, 1), (1, 0), (0,)])
 def test_halvings_that_no_network_can_have_are_refused(late: tuple[int, ...]) -> None:
-    with pytest.raises(SettingsError, match=r"late_halvings must be three numbers from 0 to 3 for .*; got [-\d,]+$"):
+    with pytest.raises(SettingsError, match=r"late_halvings must be three numbers from 0 to 3 \(.*; got [-\d,]+$"):
         NetworkSettings(late_halvings=late)
 
 

@@ -327,7 +327,7 @@ def test_a_card_of_an_unknown_method_names_those_there_are(a_model: Path) -> Non
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"patch_size_voxels": [15, 32, 32]}, r"multiples of 16 x 16 x 16, got \(15, 32, 32\)"),
+        ({"patch_size_voxels": [15, 32, 32]}, r"multiples of 16, got \(15, 32, 32\)"),
         ({"overlap": 1.0}, "overlap must be from 0 up to"),
         ({"overlap": -3.0}, "overlap must be from 0 up to"),
         ({"calibration": {"temperatures": [1.0], "cases": 3}}, "classes need as many temperatures, got 1"),

@@ -143,12 +143,15 @@ def test_frozen_weights_let_the_gradient_through() -> None:
     torch.testing.assert_close(ours, theirs)
 
 
+CUBE, HALVED = (3, 3, 3), (2, 2, 2)
+
+
 @pytest.mark.parametrize("kind", ["instance", "batch"])
 def test_layers_have_the_numbers_that_models_on_disk_know(kind: str) -> None:
-    names = [name for name, _ in ConvStack(2, 1, 2, kind).named_parameters()]  # type: ignore[arg-type]
+    names = [name for name, _ in ConvStack(2, 1, 2, kind, CUBE).named_parameters()]  # type: ignore[arg-type]
     assert names == ["0.weight", "1.weight", "1.bias", "3.weight", "4.weight", "4.bias"]
-    for pair in (Down(2, 4, kind), Up(4, 2, kind)):  # type: ignore[arg-type]
+    for pair in (Down(2, 4, kind, HALVED), Up(4, 2, kind, HALVED)):  # type: ignore[arg-type]
         assert [name for name, _ in pair.named_parameters()] == ["0.weight", "1.weight", "1.bias"]
-    body = ResidualBlock(2, 2, 1, kind).body  # type: ignore[arg-type]
+    body = ResidualBlock(2, 2, kind, CUBE).body  # type: ignore[arg-type]
     names = [name for name, _ in body.named_parameters()]
     assert names == ["0.weight", "1.weight", "1.bias", "3.weight", "4.weight", "4.bias"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -108,13 +109,25 @@ def test_thick_slices_are_halved_late_from_the_training_to_the_prediction(tmp_pa
     job = round_of(thick, predict=True)
     card = read_card(job.model)
     assert (card.network.late_halvings, card.patch_size_voxels[0]) == ((2, 0, 0), 24)
-    (told,) = [event["message"] for event in logs_of(job) if "lie far apart" in event["message"]]
-    assert told == "The slices lie far apart: the networks leave them as they are 2 times while they halve."
+    (told,) = [event["message"] for event in logs_of(job) if "halvings" in event["message"]]
+    assert told.startswith("From head to foot a voxel is 3.00 mm long: the first 2 of the networks' halvings pass that")
     assert sorted(path.name for path in job.predictions.glob("*.seg.nrrd")) == ["P1.seg.nrrd", "P2.seg.nrrd"]
     again = round_of(thick, from_round=1)
     assert read_card(again.model).network == card.network
+    assert warnings_of(again) == warnings_of(job)
     with pytest.raises(SettingsError, match="other networks than this round asks for"):
         round_of(thick, from_round=1, settings={**SMALL, "network.late_halvings": "0,0,0"})
+
+
+def test_who_goes_on_from_a_model_that_halves_thick_slices_like_the_rest_is_told(tmp_path: Path) -> None:
+    thick = made(tmp_path, dataclasses.replace(GRID, spacing_mm=(0.5, 0.5, 3.0)))
+    first = round_of(thick, settings={**SMALL, "network.late_halvings": "0,0,0"})
+    card = json.loads((first.model / "model.json").read_text(encoding="utf-8"))
+    del card["network"]["late_halvings"]  # As an earlier version wrote it.
+    (first.model / "model.json").write_text(json.dumps(card), encoding="utf-8")
+    second = round_of(thick, from_round=1)
+    assert read_card(second.model).network.late_halvings == (0, 0, 0)
+    assert any("round 1 do not halve by the length of the voxels" in message for message in warnings_of(second))
 
 
 @pytest.mark.parametrize("change", [{"method": "mean_teacher"}, {"settings": {**SMALL, "network.base_filters": 6}}])

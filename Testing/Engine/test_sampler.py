@@ -331,6 +331,13 @@ def test_the_rarest_class_decides_how_often_all_are_looked_for() -> None:
     assert found == pytest.approx(0.8 / 2, abs=0.03)
 
 
+def test_strokes_do_not_make_a_class_common() -> None:
+    label = np.full((20, 12, 12), 255, np.uint8)
+    label[10, 5, 3:9], label[6, 5, 3:9] = 1, 0
+    found = centers(a_case(label), foreground=0.8, least=0.2, count=3000)[1] / 3000
+    assert found == pytest.approx(0.8 + 0.2 * 0.5, abs=0.03)
+
+
 @pytest.mark.parametrize("foreground", [0.0, 0.5, 1.0])
 def test_only_known_voxels_of_a_partly_annotated_case_are_chosen(foreground: float) -> None:
     label = np.full((24, 24, 24), 255, np.uint8)

@@ -67,7 +67,8 @@ def test_cells_count_as_much_as_is_known_of_them() -> None:
     label = torch.zeros(1, 8, 8, 24, dtype=torch.long)
     label[..., 8:12] = 255
     label[..., 16:] = 255
-    weight = known_share(label, 8)
+    weight = known_share(label, (8, 8, 8))
+    assert known_share(label, (8, 8, 24)).flatten().tolist() == pytest.approx([0.5])
     assert weight.flatten().tolist() == pytest.approx([1, 0.5, 0])
     values = torch.stack([cells(1.0, 4.0, 100.0), cells(3.0, 4.0, 100.0)], dim=1)[:, :, 0]
     assert float(mean_over_cells(values, weight)) == pytest.approx((1 + 3 + 2 + 2) / (2 * 1.5))
@@ -99,6 +100,17 @@ def test_all_codes_have_one_shape_and_decode_to_the_patch() -> None:
             assert [logits.shape for logits in scales] == [
                 (2, 3, *(extent // stride for extent in PATCH)) for stride in (8, 4, 2, 1)
             ]
+
+
+def test_a_model_from_before_coarse_scales_learned_can_still_be_loaded() -> None:
+    decoder, before = LatentDecoder(3, 5, TINY), LatentDecoder(3, 5, TINY)
+    state = {key: value for key, value in before.state_dict().items() if "coarse_heads" not in key}
+    decoder.load_state_dict(state)
+    code = torch.randn(1, 5, 2, 2, 4)
+    assert torch.equal(decoder(code)[-1], before(code)[-1])
+    del state["head.weight"]
+    with pytest.raises(RuntimeError, match="Missing key"):
+        decoder.load_state_dict(state)
 
 
 def test_a_patch_that_is_all_one_class_has_a_code_of_its_own() -> None:

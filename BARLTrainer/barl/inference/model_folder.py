@@ -69,10 +69,9 @@ class ModelCard:
     """Tells one training's model from another's."""
 
     def __post_init__(self) -> None:
-        steps = self.network.halvings.shrink()
-        if any(extent < step or extent % step for extent, step in zip(self.patch_size_voxels, steps, strict=True)):
-            wanted = " x ".join(map(str, steps))
-            raise ValueError(f"patch_size_voxels must be multiples of {wanted}, got {self.patch_size_voxels}")
+        if not self.network.halvings.fit(self.patch_size_voxels):
+            wanted = f"multiples of {self.network.halvings}"
+            raise ValueError(f"patch_size_voxels must be {wanted}, got {self.patch_size_voxels}")
         if not 0 <= self.overlap < 1:
             raise ValueError(f"overlap must be from 0 up to, but not including, 1, got {self.overlap}")
         temperatures = self.labels.num_classes if self.calibration is None else len(self.calibration.temperatures)

@@ -2,7 +2,8 @@
 
 One network segments and measures signed distances to the surface, a differentiable transformer in each direction turns
 one into the other, and the two tasks teach each other. Published are the abstract and second-hand sentences; every
-weight, schedule and certainty is our completion, see docs/methods/dbisl.md, and a setting below.
+weight, schedule and certainty is our completion, see docs/methods/dbisl.md, and a setting below. Labels teach coarser
+scales of the segmentation too, which the formulas leave out.
 
     L = L_sup + lambda(t) (w_con L_con + w_pse L_pse)
     L_sup = [DiceCE(Y) + DiceCE(T_r2s(R))](y) + g [|R - r|^2 + |T_s2r(Y) - r|^2]
@@ -47,8 +48,8 @@ class Settings:
     """What may be tuned; the abstract states none of it. A weight of 0 switches a part off."""
 
     supervised_scales: int = 4
-    """Decoder scales of the segmentation that learn from labels, 1 (only the finest) to 4 (all): all give one to two
-    points more than one after a few hundred steps (docs/lab-notes.md)."""
+    """Decoder scales of the segmentation that learn from labels, 1 (only the finest) to 4 (all): all, as in our other
+    methods; what it gains was measured with `supervised` and `barl` (docs/lab-notes.md)."""
 
     directions: Directions = "both"
     """`both`: each task is turned into the other; `to_segmentation`: only distances into segmentations, as in DTC."""

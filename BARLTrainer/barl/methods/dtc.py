@@ -2,7 +2,7 @@
 
 One network segments and measures signed distances to the surface; on unlabeled patches both must mean the same
 surface. Deviations, see docs/methods/dtc.md: distances end at a reach in voxels instead of being scaled to each organ,
-and the sigmoid is steep per voxel of it; cross entropy stands beside Dice.
+and the sigmoid is steep per voxel of it; cross entropy stands beside Dice, and labels teach coarser scales too.
 
     L = DiceCE(Y, y) + g |R - r|^2 + lambda(t) w |Y - sigmoid(k R)|^2
 
@@ -32,8 +32,8 @@ class Settings:
     """What may be tuned."""
 
     supervised_scales: int = 4
-    """Decoder scales of the segmentation that learn from labels, 1 (only the finest, as published) to 4 (all): all
-    give one to two points more than one after a few hundred steps (docs/lab-notes.md)."""
+    """Decoder scales of the segmentation that learn from labels, 1 (only the finest, as published) to 4 (all): all, as
+    in our other methods; what it gains was measured with `supervised` and `barl` (docs/lab-notes.md)."""
 
     distance_weight: float = 0.3
     """Weight of the squared difference of distances beside the terms of the segmentation, as published."""

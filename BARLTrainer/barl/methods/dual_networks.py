@@ -6,7 +6,7 @@ arranges its features around those of certain voxels.
 
     L = sum_b (L_s,b + w_x L_cross,b) + lambda(t) [w_u L_u + w_r L_reg + w_e sum_b L_ent,b + w_c L_c,student]
 
-    L_s      1/2 (CE + Dice)(p_b, y)
+    L_s      1/2 (CE + Dice)(p_b, y), and as much less as they are coarser at the other decoder scales
     L_cross  squared distance to the label where exactly one network is confident of foreground
     L_u      e^(-KL) CE(p_2, argmax p_1) + KL(p_1 || p_2): the first network teaches the second
     L_reg    1 - cos(p_1, p_2)
@@ -47,8 +47,8 @@ class Settings:
     supervised loss."""
 
     supervised_scales: int = 4
-    """Decoder scales of both networks that learn from labels, 1 (only the finest, as published) to 4 (all): all give
-    one to two points more than one after a few hundred steps (docs/lab-notes.md)."""
+    """Decoder scales of both networks that learn from labels, 1 (only the finest, as published) to 4 (all): all, as in
+    our other methods; what it gains was measured with `supervised` and `barl` (docs/lab-notes.md)."""
 
     as_released: bool = False
     """Train what the released code effectively trains: without the entropy filter and the contrast, whose settings then

@@ -47,8 +47,8 @@ class Settings:
     """What may be tuned. A weight of 0 switches a part off."""
 
     supervised_scales: int = 4
-    """Scales of the shared decoder that learn from labels, 1 (only the finest, as published) to 4 (all): all give one
-    to two points more than one after a few hundred steps (docs/lab-notes.md)."""
+    """Scales of the shared decoder that learn from labels, 1 (only the finest, as published) to 4 (all): all, as in
+    our other methods; what it gains was measured with `supervised` and `barl` (docs/lab-notes.md)."""
 
     first_stage_share: float = 0.15
     """Share of the training in which codes are aligned and nothing else (200 of 550 epochs in the paper, whose decoder

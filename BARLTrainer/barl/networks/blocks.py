@@ -94,8 +94,8 @@ class Conv3(Conv):
     """A padded convolution, 3 voxels long or 1 along an axis that is passed by, safe in bfloat16 on a CPU.
 
     oneDNN (as of torch 2.13) leaves parts of the bfloat16 weight gradient unwritten when the input is exactly two
-    slices deep: the gradient then holds whatever lay in that memory. Those inputs, which only the deepest level ever
-    has, get their padding as slices of their own. ``Testing/Engine/test_networks.py`` shows the fault and its absence.
+    slices deep: the gradient then holds whatever lay in that memory. Those inputs, which the deepest levels have, get
+    their padding as slices of their own. ``Testing/Engine/test_networks.py`` shows the fault and its absence.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: Triple, stride: Triple = (1, 1, 1)) -> None:

@@ -1,14 +1,16 @@
 """Which axes a network halves on its way down, and how far its convolutions look along each.
 
 A network halves its grid four times. Where slices lie much farther apart than pixels, it first halves in their plane
-alone, and looks at one slice at a time, until both distances are alike (nnU-Net, Isensee et al. 2021,
+alone, and looks at one slice at a time, until both distances are alike (after nnU-Net, Isensee et al. 2021,
 https://doi.org/10.1038/s41592-020-01008-z): ten slices halved four times would be less than one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from barl.errors import SettingsError
 
 Triple = tuple[int, int, int]
 
@@ -35,10 +37,19 @@ class Halvings:
     def __post_init__(self) -> None:
         if len(self.late) != 3 or not all(0 <= count <= _MOST_LATE for count in self.late) or min(self.late) > 0:
             got = ",".join(map(str, self.late))
-            raise ValueError(
-                f"late_halvings must be three numbers from 0 to {_MOST_LATE} for slices, rows and columns, one of them "
-                f"0, such as 2,0,0; got {got}"
+            raise SettingsError(
+                f"late_halvings must be three numbers from 0 to {_MOST_LATE} (head to foot, front to back, side to "
+                f"side), one of them 0, such as 2,0,0; got {got}"
             )
+
+    def __str__(self) -> str:
+        """What a patch must be a multiple of."""
+        steps = self.shrink()
+        return str(steps[0]) if len(set(steps)) == 1 else " x ".join(map(str, steps))
+
+    def fit(self, size: Sequence[int]) -> bool:
+        """Whether a patch (D, H, W) can be halved as often as this says."""
+        return all(extent >= step and extent % step == 0 for extent, step in zip(size, self.shrink(), strict=True))
 
     def stride(self, level: int) -> Triple:
         """Of the convolution that halves for the (level + 1)-th time, (D, H, W)."""

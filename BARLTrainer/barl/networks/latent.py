@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from barl.networks.adapters import SkipAdapters
-from barl.networks.blocks import ConvStack, Down, Up
+from barl.networks.blocks import Conv, ConvStack, Down, Up
 from barl.networks.network import NetworkSettings, init_weights
 
 LATENT_LEVEL = 3
@@ -139,7 +139,9 @@ class LatentDecoder(nn.Module):
             for index, (depth, width) in enumerate(zip((2, 2, 2, 1), widths, strict=True))
         )
         self.dropout = nn.Dropout3d(settings.dropout)
-        self.heads = nn.ModuleList(nn.Conv3d(width, num_classes, 1) for width in widths)
+        self.head = Conv(base, num_classes, 1)
+        self.coarse_heads = nn.ModuleList(Conv(width, num_classes, 1) for width in widths[:-1])
+        self.register_load_state_dict_pre_hook(_with_coarse_heads)  # type: ignore[no-untyped-call]
         init_weights(self)
 
     def forward(
@@ -155,7 +157,7 @@ class LatentDecoder(nn.Module):
         Returns:
             Logits coarse to fine, (B, K, D / s, H / s, W / s), s = 8, 4, 2, 1.
         """
-        logits = []
+        logits: list[Tensor] = []
         x = self.entry(code)
         for level, block in enumerate(self.blocks):
             if level > 0:
@@ -163,6 +165,13 @@ class LatentDecoder(nn.Module):
             if skips is not None and adapters is not None:
                 x = adapters(x, skips[-1 - level], level)
             x = block(x)
-            last = level == len(self.blocks) - 1
-            logits.append(self.heads[level](self.dropout(x) if last else x))
-        return tuple(logits)
+            if level < len(self.coarse_heads):
+                logits.append(self.coarse_heads[level](x))
+        return (*logits, self.head(self.dropout(x)))
+
+
+def _with_coarse_heads(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Models of earlier versions have no coarse heads, which no prediction asks: fresh ones take their place."""
+    fresh = module.state_dict(prefix=prefix)
+    if f"{prefix}head.weight" in state:
+        state |= {key: fresh[key] for key in fresh if key.startswith(f"{prefix}coarse_heads.") and key not in state}

@@ -29,14 +29,12 @@ class NetworkSettings:
     """Share of channels dropped at the bottleneck and before the head."""
 
     late_halvings: tuple[int, ...] = ()
-    """How many of the first halvings of the grid pass slices, rows and columns by (D, H, W), where slices lie much
-    farther apart than pixels. Empty: a new training decides by the cohort's spacing; its model's card says how."""
+    """How many of the first halvings of the grid pass an axis by (head to foot, front to back, side to side), where its
+    voxels are much longer than the others. Empty: a new training decides by the cohort's spacing; its model's card
+    says how."""
 
     def __post_init__(self) -> None:
-        try:
-            _ = self.halvings
-        except ValueError as error:
-            raise SettingsError(str(error)) from None
+        _ = self.halvings
         if self.normalization not in NORMALIZATIONS:
             raise SettingsError(f"normalization must be one of {NORMALIZATIONS}, got {self.normalization!r}")
         if not 4 <= self.base_filters <= 64:
@@ -97,11 +95,8 @@ def check_patch(x: Tensor, halvings: Halvings) -> None:
     Raises:
         SettingsError: an extent is no multiple of what it is halved by.
     """
-    multiples = halvings.shrink()
-    if any(size % multiple for size, multiple in zip(x.shape[2:], multiples, strict=True)):
-        alike = len(set(multiples)) == 1
-        wanted = f"multiples of {multiples[0]} voxels" if alike else f"multiples of {multiples} voxels"
-        raise SettingsError(f"patch sizes must be {wanted}, got {tuple(x.shape[2:])}")
+    if not halvings.fit(x.shape[2:]):
+        raise SettingsError(f"patch sizes must be multiples of {halvings} voxels, got {tuple(x.shape[2:])}")
 
 
 def init_weights(module: nn.Module) -> None:

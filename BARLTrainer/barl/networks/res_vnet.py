@@ -50,7 +50,7 @@ class ResVNet(EncoderDecoder):
 
 
 def stem(in_channels: int, settings: NetworkSettings) -> nn.Sequential:
-    """The first convolution, 7 voxels long, at full resolution."""
+    """The first convolution, at full resolution: 7 voxels long, 1 along an axis that is passed by."""
     kind, base = settings.normalization, settings.base_filters
     kernel = settings.halvings.kernel(0, 7)
     around = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)

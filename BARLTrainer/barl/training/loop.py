@@ -187,7 +187,7 @@ def _go_on(training: Training, stepper: Stepper, checkpoints: CheckpointFile) ->
     except (RuntimeError, ValueError) as error:
         raise JobError(
             "This round cannot go on: its checkpoint does not fit the cohort as it is now, for example because a label "
-            "was added. Start a new round instead."
+            "was added, or another version of BARL made it. Start a new round instead."
         ) from error
     training.chance.restore(snapshot.chance)
     torch.set_rng_state(snapshot.torch_rng.cpu())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psutil
 import torch
@@ -11,7 +11,7 @@ import torch
 from barl.errors import BarlError, OutOfMemoryError, SettingsError
 from barl.inference.devices import Precision
 from barl.inference.sliding_window import Size
-from barl.networks import STRIDE
+from barl.networks import STRIDE, Halvings
 
 SMALLEST_AXIS = 32
 SMALLEST_PATCH = (SMALLEST_AXIS,) * 3
@@ -19,6 +19,9 @@ SMALLEST_PATCH = (SMALLEST_AXIS,) * 3
 
 _BYTES_PER_VOXEL = {True: 950, False: 1700}
 """Memory of one network's training pass a voxel of the batch, bf16 or not: an estimate on the safe side."""
+
+_LAYERS = (2, 4, 6, 6, 3)
+"""Convolutions of a V-Net after 0 to 4 halvings, on both ways; each halving comes with twice the channels."""
 
 _FIXED_BYTES = 1.2 * 2**30
 """Memory of the program itself with torch loaded, weights, gradients and momentum of two networks."""
@@ -35,11 +38,17 @@ class Step:
     """Networks that a step trains or asks."""
 
     precision: Precision
+    halvings: Halvings = field(default_factory=Halvings)
 
     def training_bytes(self, patch: Size) -> float:
         """About how much memory a training with patches of this size takes at most, without the volumes."""
-        voxels = math.prod(patch) * self.patches * self.networks
+        voxels = math.prod(patch) * self.patches * self.networks * _kept(self.halvings) / _kept(Halvings())
         return _FIXED_BYTES + voxels * _BYTES_PER_VOXEL[self.precision.bf16]
+
+
+def _kept(halvings: Halvings) -> float:
+    """What the layers of a V-Net keep for the backward pass, in voxels of one channel at full resolution a filter."""
+    return sum(layers * 2.0**level / math.prod(halvings.shrink(level)) for level, layers in enumerate(_LAYERS))
 
 
 def patch_within(patch: Size, step: Step, memory_gib: float | None, device: torch.device) -> Size:
@@ -65,7 +74,7 @@ def patch_within(patch: Size, step: Step, memory_gib: float | None, device: torc
 
 
 def smaller_patch(patch: Size) -> Size | None:
-    """One step down along the longest axis; None where none is left."""
+    """One step down along the longest axis, by what every network can halve; None where none is left."""
     longest = max(range(3), key=lambda axis: patch[axis])
     if patch[longest] <= SMALLEST_AXIS:
         return None

@@ -122,7 +122,7 @@ def make_plan(
     else:
         recipe, halvings, patch = before.recipe, before.network.halvings, before.patch_size_voxels
     assert recipe.spacing_dhw_mm is not None
-    step = Step(patches=labeled + unlabeled, networks=networks, precision=precision)
+    step = Step(patches=labeled + unlabeled, networks=networks, precision=precision, halvings=halvings)
     return Plan(
         recipe=recipe,
         spacing_mm=recipe.spacing_dhw_mm,
@@ -173,7 +173,8 @@ def fit_patch(shape: Size, spacing_mm: Triple, most_voxels: int, halvings: Halvi
 def step_bytes(plan: Plan, networks: int) -> float:
     """About how much memory the plan's training takes, without the volumes."""
     patches = plan.labeled_patches + plan.unlabeled_patches
-    return Step(patches=patches, networks=networks, precision=plan.precision).training_bytes(plan.patch_size_voxels)
+    step = Step(patches=patches, networks=networks, precision=plan.precision, halvings=Halvings(plan.late_halvings))
+    return step.training_bytes(plan.patch_size_voxels)
 
 
 def _coarse_enough(geometries: Sequence[Geometry], most_voxels: int) -> tuple[Triple, Size]:

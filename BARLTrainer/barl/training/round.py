@@ -21,6 +21,7 @@ from barl.inference.predictor import Predictor
 from barl.jobs import JobFolder
 from barl.methods.factory import make_method
 from barl.methods.protocol import Method
+from barl.networks import Halvings, halvings_for
 from barl.ranking import write_ranking
 from barl.training.calibrating import calibrate, too_few
 from barl.training.cases import RoundData
@@ -70,7 +71,7 @@ def _train_and_predict(folder: Path, cohort: Cohort, job: TrainingJob, group: Gr
     _use_cores(group)
     method = make_method(job.method, job.method_settings(), job.network())
     plan = _plan(folder, cohort, job, method, group, reporter)
-    method = _planned(job, plan)
+    method = _method_of(job, plan)
     data = prepare(cohort, _patches(plan, group.share.count), method.num_branches, group.device, reporter)
     group.from_leader(data.fingerprint())
     training, live = _training(folder, cohort, job, plan, method, data, group, reporter)
@@ -102,7 +103,7 @@ def _follow(folder: Path, cohort: Cohort, job: TrainingJob, group: Group) -> Non
     plan = _patches(plan, group.share.filled)
     _use_cores(group)
     reporter = SilentReporter(folder)
-    method = _planned(job, plan)
+    method = _method_of(job, plan)
     data = prepare(cohort, _patches(plan, group.share.count), method.num_branches, group.device, reporter)
     if data.fingerprint() != leaders:
         raise JobError(
@@ -113,7 +114,11 @@ def _follow(folder: Path, cohort: Cohort, job: TrainingJob, group: Group) -> Non
     train(training, CheckpointFile(JobFolder(folder).checkpoints), reporter)
 
 
-def _planned(job: TrainingJob, plan: Plan) -> Method[Any]:
+_DIRECTIONS = ("head to foot", "front to back", "side to side")
+"""Of the axes D, H and W of a prepared volume."""
+
+
+def _method_of(job: TrainingJob, plan: Plan) -> Method[Any]:
     return make_method(job.method, job.method_settings(), plan.network(job.network()))
 
 
@@ -141,11 +146,17 @@ def _plan(
         f"{job.method} on {device}: voxels of {spacing} mm, patches of {patch} voxels, "
         f"{plan.labeled_patches} labeled and {plan.unlabeled_patches} unlabeled a step; {plan.precision.reason}."
     )
-    for axis, late in zip(("slices", "rows", "columns"), plan.late_halvings, strict=True):
+    for direction, mm, late in zip(_DIRECTIONS, plan.spacing_mm, plan.late_halvings, strict=True):
         if late:
             reporter.log(
-                f"The {axis} lie far apart: the networks leave them as they are {late} times while they halve."
+                f"From {direction} a voxel is {mm:.2f} mm long: the first {late} of the networks' halvings pass that "
+                "direction by."
             )
+    if job.from_round is not None and Halvings(plan.late_halvings) != halvings_for(plan.spacing_mm):
+        reporter.warning(
+            f"The networks of round {job.from_round} do not halve by the length of the voxels, as new ones would. "
+            "A round that begins without an earlier one is likely better."
+        )
     return plan
 
 

@@ -21,7 +21,7 @@ from barl.methods.protocol import Batch
 from barl.training.cutting import Box, PatchPlaces, Size, brought, cut_image, cut_label
 from barl.training.distributed import Share
 from barl.training.mixing import Piece, draw_piece, paste
-from barl.training.resident import ClassPlaces, ResidentCase
+from barl.training.resident import ResidentCase
 from barl.training.views import (
     BEND_NUMBERS,
     Chance,
@@ -38,7 +38,7 @@ _ITERATIONS = 8
 """Each takes away half of the error or more; an error only moves the patch a little further than it had to be."""
 
 _COMMON = 0.1
-"""Share of a case's annotated voxels from which a class need not be looked for: most patches show it anyway."""
+"""Share of a volume from which a class is looked for as seldom as allowed: most patches show it anyway."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,16 +172,16 @@ class Sampler:
     def _labeled_place(self, case: ResidentCase) -> list[int]:
         """A foreground voxel of an evenly drawn class, or any annotated voxel."""
         groups = case.places
-        if len(groups) > 1 and self.chance.happens(self._foreground_share(groups)):
+        if len(groups) > 1 and self.chance.happens(self._foreground_share(case)):
             group = groups[1 + self.chance.index(len(groups) - 1)]
         else:
             group = groups[self._by_weight([places.count for places in groups])]
         return [int(v) for v in group.indices[self.chance.index(len(group.indices))]]
 
-    def _foreground_share(self, groups: Sequence[ClassPlaces]) -> float:
-        """The rarer a case's rarest class is, the more often it is looked for."""
+    def _foreground_share(self, case: ResidentCase) -> float:
+        """The rarer a case's rarest class is, the more often classes are looked for."""
         settings = self.settings
-        rarest = min(places.count for places in groups[1:]) / sum(places.count for places in groups)
+        rarest = min(places.count for places in case.places[1:]) / math.prod(case.shape)
         less = max(0.0, settings.foreground_share - settings.least_foreground_share)
         return settings.foreground_share - less * min(1.0, rarest / _COMMON)
 

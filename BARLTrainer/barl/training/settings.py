@@ -33,11 +33,12 @@ class TrainingSettings:
 
     foreground_share: float = 0.67
     """Share of labeled patches centered on a voxel of a class drawn evenly, where the rarest class is next to nothing
-    of what is annotated; the rest lies anywhere annotated. Small structures are found late without it."""
+    of the volume; the rest lies anywhere annotated. Small structures are found late without it."""
 
     least_foreground_share: float = 0.33
-    """That share where the rarest class is a tenth of what is annotated or more (in between, in proportion). With more,
-    a network of few labels sees too little of what is no structure, and calls it one (docs/lab-notes.md)."""
+    """That share where the rarest class is a tenth of the volume or more (in between, in proportion); without effect
+    above `foreground_share`. With more, a network of few labels sees too little of what is no structure, and calls it
+    one (docs/lab-notes.md)."""
 
     checkpoint_seconds: float = 45.0
     """Seconds between checkpoints: what a crash costs at most. Shorter ones cost time where the drive is slow."""

@@ -17,8 +17,9 @@ from barl.errors import SettingsError
 from barl.losses.supervised import deep_dice_ce
 from barl.methods.protocol import Batch
 from barl.networks import EncoderDecoder
+from barl.networks.halvings import LEVELS
 
-SCALES = 4
+SCALES = LEVELS
 """Of a decoder."""
 
 
