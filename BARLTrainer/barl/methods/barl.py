@@ -33,9 +33,9 @@ from barl.losses.bias_correction import (
 from barl.losses.consistency import confident_label, pseudo_supervision
 from barl.losses.instances import InstanceRules, background_voxels, instance_alignment
 from barl.losses.regions import agreed_classes, prototypes, region_alignment, region_separation, unit_features
-from barl.losses.supervised import deep_dice_ce, shrink_label
+from barl.losses.supervised import shrink_label
 from barl.methods.common.averaging import follow, freeze
-from barl.methods.common.deep_supervision import SCALES, check_supervised_scales, from_labels
+from barl.methods.common.deep_supervision import SCALES, check_supervised_scales, from_labels, supervised_by
 from barl.methods.common.ramps import late_ramp, linear_ramp
 from barl.methods.protocol import Batch, LossTerms, Progress
 from barl.networks import EncoderDecoder, NetworkSettings, ResVNet, Taps, VNet
@@ -294,7 +294,7 @@ class Barl:
         return LossTerms(supervised, {"supervised": supervised.detach()})
 
     def _supervised(self, scales: tuple[Tensor, ...], batch: Batch) -> Tensor:
-        return deep_dice_ce(scales[-self.settings.supervised_scales :], batch.label)
+        return supervised_by(scales, batch.label, self.settings.supervised_scales)
 
     def _look(self, model: Branches, name: str, batch: Batch) -> Look:
         """What the terms need of a branch, and no more: an average is asked for features, or for its belief alone."""

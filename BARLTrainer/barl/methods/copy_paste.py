@@ -24,8 +24,8 @@ from torch import Tensor
 
 from barl.errors import SettingsError
 from barl.losses.components import largest_components
-from barl.losses.supervised import NOT_ANNOTATED, deep_dice_ce, dice_ce
-from barl.methods.common.deep_supervision import check_supervised_scales, from_labels
+from barl.losses.supervised import NOT_ANNOTATED, dice_ce
+from barl.methods.common.deep_supervision import check_supervised_scales, from_labels, supervised_by
 from barl.methods.common.student_teacher import StudentAndTeacher
 from barl.methods.common.unlabeled_view import UnlabeledView, check_unlabeled_view
 from barl.methods.protocol import Batch, LossTerms, Progress
@@ -119,7 +119,7 @@ class CopyPaste:
         images = torch.where(shown.unsqueeze(1), batch.labeled[one], guessed.images[other])
         logits = model.student.taps(images).logits
         known = torch.where(shown, batch.label[one], guessed.label[other])
-        supervised = deep_dice_ce(logits[-self.settings.supervised_scales :], known)
+        supervised = supervised_by(logits, known, self.settings.supervised_scales)
         pseudo = dice_ce(logits[-1], torch.where(shown, NOT_ANNOTATED, guessed.guess[other]))
         terms = {"supervised": supervised.detach(), "pseudo": pseudo.detach()}
         return LossTerms(supervised + self.settings.unlabeled_weight * pseudo, terms)

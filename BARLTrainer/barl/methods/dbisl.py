@@ -190,7 +190,7 @@ class Dbisl:
         tasks = model(torch.cat([batch.labeled, batch.strong]))
         everything = self._guess(tasks, progress)
         count = len(batch.labeled)
-        coarse = from_coarse_scales([scale[:count] for scale in tasks.scales], batch.label, s.supervised_scales)
+        coarse = from_coarse_scales(tasks.scales, batch.label, s.supervised_scales)
         ramp = sigmoid_ramp(progress.done, s.ramp_share)
         parts = {"supervised": self._supervised(everything.patches(0, count), batch.label) + coarse}
         weights = {"supervised": 1.0}

@@ -91,7 +91,7 @@ class Dtc:
         log_probability = tasks.logits.float().log_softmax(dim=1)
         probability = log_probability.exp()
         labels = dice_ce_of(log_probability[:count], probability[:count], batch.label)
-        coarse = from_coarse_scales([scale[:count] for scale in tasks.scales], batch.label, s.supervised_scales)
+        coarse = from_coarse_scales(tasks.scales, batch.label, s.supervised_scales)
         supervised = labels + coarse + s.distance_weight * missed
         consistency = squared_distance(probability, self._segmented(tasks.distance).softmax(dim=1))
         weight = s.consistency_weight * sigmoid_ramp(progress.done, s.ramp_share)

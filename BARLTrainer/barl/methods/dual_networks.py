@@ -169,14 +169,12 @@ class DualNetworks:
         view = batch.weak if self.settings.unlabeled_view == "weak" else batch.strong
         taps = network.taps(torch.cat([batch.labeled, view]))
         log_probability = taps.finest.float().log_softmax(dim=1)
-        count = len(batch.labeled)
-        labeled = [scale[:count] for scale in taps.logits]
         scales = 1 if self.settings.as_released else self.settings.supervised_scales
         return Look(
             log_probability=log_probability,
             probability=log_probability.exp(),
-            coarse=from_coarse_scales(labeled, batch.label, scales),
-            features=taps.features[count:],
+            coarse=from_coarse_scales(taps.logits, batch.label, scales),
+            features=taps.features[len(batch.labeled) :],
         )
 
     def _between(self, looks: tuple[Look, Look], batch: Batch) -> dict[str, Tensor]:

@@ -30,8 +30,7 @@ from barl.losses.distribution_alignment import (
     mean_over_cells,
     wasserstein,
 )
-from barl.losses.supervised import deep_dice_ce
-from barl.methods.common.deep_supervision import check_supervised_scales
+from barl.methods.common.deep_supervision import check_supervised_scales, supervised_by
 from barl.methods.common.ramps import sigmoid_ramp
 from barl.methods.protocol import Batch, LossTerms, Progress
 from barl.networks import NetworkSettings
@@ -181,9 +180,7 @@ class SemiGda:
         return self._weighted(parts, progress)
 
     def _supervised(self, scales: Sequence[Tensor], label: Tensor) -> Tensor:
-        """What labels teach of the patches they belong to, the first of the batch."""
-        wanted = scales[-self.settings.supervised_scales :]
-        return deep_dice_ce(tuple(logits[: len(label)] for logits in wanted), label)
+        return supervised_by(scales, label, self.settings.supervised_scales)
 
     def _weighted(self, parts: Mapping[str, Tensor], progress: Progress) -> LossTerms:
         s = self.settings

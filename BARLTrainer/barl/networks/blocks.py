@@ -5,6 +5,7 @@ Shapes: B patches, C channels, D H W voxels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -90,6 +91,12 @@ class UpConv(nn.ConvTranspose3d):
             return super().forward(x, output_size)
 
 
+def around(kernel: Sequence[int]) -> Triple:
+    """Padding with which a convolution of odd lengths keeps the grid."""
+    depth, height, width = (length // 2 for length in kernel)
+    return depth, height, width
+
+
 class Conv3(Conv):
     """A padded convolution, 3 voxels long or 1 along an axis that is passed by, safe in bfloat16 on a CPU.
 
@@ -99,16 +106,14 @@ class Conv3(Conv):
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: Triple, stride: Triple = (1, 1, 1)) -> None:
-        around = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
         # The normalization that follows subtracts any bias again.
-        super().__init__(in_channels, out_channels, kernel, stride=stride, padding=around, bias=False)
+        super().__init__(in_channels, out_channels, kernel, stride=stride, padding=around(kernel), bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, D, H, W) to (B, C', D, H, W over the stride)."""
         if x.device.type == "cpu" and x.shape[2] == 2 and self.kernel_size[0] == 3:
             deeper = functional.pad(x, (0, 0, 0, 0, 1, 1))
-            around = (0, self.kernel_size[1] // 2, self.kernel_size[2] // 2)
-            return functional.conv3d(deeper, self.weight, None, self.stride, around)
+            return functional.conv3d(deeper, self.weight, None, self.stride, (0, *around(self.kernel_size)[1:]))
         return super().forward(x)
 
 

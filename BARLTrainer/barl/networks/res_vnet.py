@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from barl.networks.blocks import ResidualBlock, norm_relu
+from barl.networks.blocks import ResidualBlock, around, norm_relu
 from barl.networks.network import EncoderDecoder, NetworkSettings, init_weights
 
 RESNET34 = (3, 4, 6, 3)
@@ -53,8 +53,9 @@ def stem(in_channels: int, settings: NetworkSettings) -> nn.Sequential:
     """The first convolution, at full resolution: 7 voxels long, 1 along an axis that is passed by."""
     kind, base = settings.normalization, settings.base_filters
     kernel = settings.halvings.kernel(0, 7)
-    around = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
-    return nn.Sequential(nn.Conv3d(in_channels, base, kernel, padding=around, bias=False), *norm_relu(kind, base))
+    return nn.Sequential(
+        nn.Conv3d(in_channels, base, kernel, padding=around(kernel), bias=False), *norm_relu(kind, base)
+    )
 
 
 def stages(stage_blocks: Sequence[int], settings: NetworkSettings) -> nn.ModuleList:

@@ -41,6 +41,9 @@ from barl.training.views import Chance
 
 logger = logging.getLogger(__name__)
 
+_DIRECTIONS = ("head to foot", "front to back", "side to side")
+"""Of the axes D, H and W of a prepared volume."""
+
 
 def run_round(folder: Path) -> None:
     """Train as the job says, from its newest checkpoint if there is one, then predict.
@@ -114,10 +117,6 @@ def _follow(folder: Path, cohort: Cohort, job: TrainingJob, group: Group) -> Non
     train(training, CheckpointFile(JobFolder(folder).checkpoints), reporter)
 
 
-_DIRECTIONS = ("head to foot", "front to back", "side to side")
-"""Of the axes D, H and W of a prepared volume."""
-
-
 def _method_of(job: TrainingJob, plan: Plan) -> Method[Any]:
     return make_method(job.method, job.method_settings(), plan.network(job.network()))
 
@@ -146,6 +145,11 @@ def _plan(
         f"{job.method} on {device}: voxels of {spacing} mm, patches of {patch} voxels, "
         f"{plan.labeled_patches} labeled and {plan.unlabeled_patches} unlabeled a step; {plan.precision.reason}."
     )
+    _tell_of_halvings(job, plan, reporter)
+    return plan
+
+
+def _tell_of_halvings(job: TrainingJob, plan: Plan, reporter: Reporter) -> None:
     for direction, mm, late in zip(_DIRECTIONS, plan.spacing_mm, plan.late_halvings, strict=True):
         if late:
             reporter.log(
@@ -157,7 +161,6 @@ def _plan(
             f"The networks of round {job.from_round} do not halve by the length of the voxels, as new ones would. "
             "A round that begins without an earlier one is likely better."
         )
-    return plan
 
 
 def _patches(plan: Plan, change: Callable[[int], int]) -> Plan:

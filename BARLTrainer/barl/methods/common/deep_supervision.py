@@ -33,6 +33,18 @@ def check_supervised_scales(count: int) -> None:
         raise SettingsError(f"supervised_scales must be from 1 to {SCALES}, got {count}")
 
 
+def supervised_by(logits: Sequence[Tensor], label: Tensor, scales: int) -> Tensor:
+    """What labels teach a decoder's finest ``scales``; a scalar.
+
+    Args:
+        logits: of all scales, coarse to fine, (L or more, K, D / s, H / s, W / s); patches behind the labeled ones are
+            left out.
+        label: (L, D, H, W) class index, 255 where not annotated.
+        scales: decoder scales that learn, 1 to ``SCALES``.
+    """
+    return deep_dice_ce(tuple(scale[: len(label)] for scale in logits[-scales:]), label)
+
+
 def from_labels(network: EncoderDecoder, patches: Tensor, label: Tensor, scales: int) -> Tensor:
     """What labeled patches teach a network, at its finest ``scales``; a scalar.
 
@@ -42,7 +54,7 @@ def from_labels(network: EncoderDecoder, patches: Tensor, label: Tensor, scales:
         label: (L, D, H, W) class index, 255 where not annotated.
         scales: decoder scales that learn, 1 to ``SCALES``.
     """
-    return deep_dice_ce(network.taps(patches).logits[-scales:], label)
+    return supervised_by(network.taps(patches).logits, label, scales)
 
 
 def from_coarse_scales(logits: Sequence[Tensor], label: Tensor, scales: int) -> Tensor:
@@ -51,12 +63,11 @@ def from_coarse_scales(logits: Sequence[Tensor], label: Tensor, scales: int) -> 
     For methods that have terms of their own at the finest scale.
 
     Args:
-        logits: of a decoder on labeled patches, coarse to fine, (L, K, D / s, H / s, W / s).
+        logits: of all scales, as in :func:`supervised_by`.
         label: (L, D, H, W) class index, 255 where not annotated.
         scales: decoder scales that learn, the finest included, 1 to ``SCALES``.
     """
-    coarse = tuple(logits[-scales:-1])
-    return 0.5 * deep_dice_ce(coarse, label) if coarse else logits[-1].new_zeros(())
+    return 0.5 * supervised_by(logits[:-1], label, scales - 1) if scales > 1 else logits[-1].new_zeros(())
 
 
 def labeled_and_strong(network: EncoderDecoder, batch: Batch, scales: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -73,5 +84,4 @@ def labeled_and_strong(network: EncoderDecoder, batch: Batch, scales: int) -> tu
     """
     count = len(batch.labeled)
     logits = network.taps(torch.cat([batch.labeled, batch.strong])).logits
-    supervised = deep_dice_ce(tuple(scale[:count] for scale in logits[-scales:]), batch.label)
-    return supervised, logits[-1][:count], logits[-1][count:]
+    return supervised_by(logits, batch.label, scales), logits[-1][:count], logits[-1][count:]
